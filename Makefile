@@ -1,0 +1,68 @@
+# MediaJira's Kafka backbone. `make` alone explains itself.
+# Everything is installed into .venv; nothing has to be prepared by hand.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+NATIVE := $(BIN)/python -m devops.native
+# Settings that depend on no file of a developer's.
+CHECK  := DEBUG=on MEDIAJIRA_ENV_FILE= DATABASE_URL= $(BIN)/python manage.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit services services-down up down wheel format clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/runtime ## Set up and run the main job: saves travel through an embedded broker to services
+	@$(BIN)/python -m mediajira.demo $(DEMO)
+
+test: $(VENV)/development ## Set up, start real services, pass every check and test (ARGS= for pytest)
+	@$(MAKE) --no-print-directory check
+	$(NATIVE) run -- $(BIN)/pytest $(ARGS)
+
+check: $(VENV)/development ## Only the static checks: ruff, mypy, import-linter, migrations, Django
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(CHECK) makemigrations --check --dry-run
+	$(CHECK) check --fail-level WARNING
+
+unit: $(VENV)/development ## Only the tests that need no service
+	$(BIN)/pytest tests/unit $(ARGS)
+
+services: $(VENV)/development ## Start Kafka, PostgreSQL and Redis without Docker; print their addresses
+	@$(NATIVE) up && $(NATIVE) env
+
+services-down: ## Stop what `make services` started and remove its data
+	@$(NATIVE) down
+
+up: ## Start everything in Docker (docker-compose.dev.yml)
+	docker compose -f docker-compose.dev.yml up -d --wait
+
+down: ## Stop what `make up` started; data is kept
+	docker compose -f docker-compose.dev.yml down
+
+wheel: $(VENV)/development ## Build kafka_integration alone as a wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+format: $(VENV)/development ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the environment, caches and data of native services
+	-@test -x $(BIN)/python && $(NATIVE) down
+	rm -rf $(VENV) .native .mypy_cache .ruff_cache .pytest_cache dist build
+
+$(VENV)/runtime: requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what MediaJira needs into $(VENV) …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/development: requirements.txt requirements-dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what development needs into $(VENV) …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/runtime

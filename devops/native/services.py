@@ -1,0 +1,138 @@
+"""All native services of a folder; what the commands do, and tests may call.
+
+::
+
+    services = Services()
+    services.up()
+    services.stop("kafka")      # SIGTERM; its port and data are kept
+    services.start("kafka")
+    services.environment()      # {"KAFKA_BROKER": "127.0.0.1:…", …}
+    services.down()             # stops all and removes their data
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from . import classpath, packages
+from .errors import NativeError, NotRunningError
+from .folder import Folder
+from .kafka import Kafka
+from .postgres import Postgres
+from .redis import Redis
+from .service import Service
+from .state import State
+
+KINDS: tuple[type[Service], ...] = (Kafka, Postgres, Redis)
+NAMES = tuple(kind.name for kind in KINDS)
+
+
+class Services:
+    """The services of one data folder."""
+
+    def __init__(self, folder: Folder | None = None) -> None:
+        self.folder = folder or Folder.default()
+
+    def up(self, names: Iterable[str] = NAMES) -> None:
+        """Install what is missing and start what does not run, all at once.
+
+        If one fails, those that this call started are stopped again.
+        """
+        wanted = tuple(names)
+        with self.folder.locked():
+            packages.ensure()
+            classpath.ensure(self.folder)
+            members = self._members(wanted)
+            before = {name for name, member in members.items() if member.record.alive}
+            try:
+                _all_at_once(member.start for member in members.values())
+            except BaseException:
+                _all_at_once(members[name].stop for name in wanted if name not in before)
+                raise
+
+    def down(self) -> None:
+        """Stop all, remove their data and forget their ports; logs stay."""
+        with self.folder.locked():
+            members = self._members()
+            _all_at_once(member.forget for member in members.values())
+            State(self.folder.state).clear()
+
+    def start(self, name: str) -> None:
+        """Start one service, with its port and data if it ran before."""
+        self.up([name])
+
+    def stop(self, name: str) -> None:
+        """Stop one service and keep its port and data."""
+        with self.folder.locked():
+            self._members([name])[name].stop()
+
+    def restart(self, name: str) -> None:
+        """Stop one service and start it again."""
+        self.stop(name)
+        self.start(name)
+
+    def running(self) -> set[str]:
+        """The names of the services whose processes run."""
+        return {name for name, member in self._members().items() if member.record.alive}
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point clients at these services."""
+        members = self._members()
+        if absent := [name for name, member in members.items() if not member.record.alive]:
+            raise NotRunningError(absent)
+        merged: dict[str, str] = {}
+        for member in members.values():
+            merged.update(member.environment(member.record))
+        return merged
+
+    def status(self) -> list[tuple[str, str, str]]:
+        """For each service its name, ``up``, ``silent`` or ``down``, and where it is."""
+        return [_describe(member) for member in self._members().values()]
+
+    @contextmanager
+    def session(self) -> Iterator[dict[str, str]]:
+        """Have all up meanwhile; afterwards stop what was not up before."""
+        before = self.running()
+        try:
+            self.up()
+            yield self.environment()
+        finally:
+            self._leave(before)
+
+    def _leave(self, before: set[str]) -> None:
+        """Go back to what was running; with nothing of it left, remove the data."""
+        if not before:
+            self.down()
+            return
+        for name in NAMES:
+            if name not in before:
+                self.stop(name)
+
+    def _members(self, names: Iterable[str] = NAMES) -> dict[str, Service]:
+        """The services by name, on one freshly read state."""
+        state = State(self.folder.state)
+        kinds = {kind.name: kind for kind in KINDS}
+        return {name: kinds[name](self.folder, state) for name in names}
+
+
+def _describe(member: Service) -> tuple[str, str, str]:
+    """One line of the status."""
+    record = member.record
+    if not record.alive:
+        return member.name, "down", ""
+    word = "up" if member.ready(record) else "silent"
+    return member.name, word, f"127.0.0.1:{record.port} pid {record.pid}"
+
+
+def _all_at_once(tasks: Iterable[Callable[[], None]]) -> None:
+    """Run tasks in threads, wait for all, then raise the first error."""
+    with ThreadPoolExecutor() as pool:
+        futures = [pool.submit(task) for task in tasks]
+    errors = [error for future in futures if (error := future.exception())]
+    for error in errors:
+        if not isinstance(error, NativeError):
+            raise error
+    if errors:
+        raise errors[0]

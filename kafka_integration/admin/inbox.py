@@ -1,0 +1,172 @@
+"""The inbox in the admin: what each consumer group made of its messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ..events.envelope import headers_from_json
+from ..models import InboxRecord, InboxStatus
+from .actions import Act, ActingAdmin
+from .display import (
+    NOTHING,
+    aged,
+    badge,
+    brief,
+    code,
+    dotted,
+    header_table,
+    key_text,
+    place,
+    pretty,
+    short,
+    stacked,
+)
+from .filters import GroupFilter, TopicFilter
+
+_REASONS: dict[str, str] = {
+    InboxStatus.DONE: "already done",
+    InboxStatus.PARKED: "already waiting for the consumer",
+    InboxStatus.DISCARDED: "already discarded",
+}
+
+
+@admin.register(InboxRecord)
+class InboxRecordAdmin(ActingAdmin):
+    """Every message in every group, newest first."""
+
+    list_display = (
+        "id",
+        "status_",
+        "group_",
+        "topic_",
+        "key_in_brief",
+        "age",
+        "origin",
+        "attempts",
+        "last_error_",
+    )
+    list_filter = ("status", GroupFilter, TopicFilter, "created_at")
+    search_fields = ("event_id",)  # shows the search box; get_search_results looks
+    search_help_text = "A whole event id."
+    ordering = ("-pk",)
+    list_per_page = 50
+    actions = ("retry", "discard")
+    fieldsets = (
+        (None, {"fields": ("group", "event_id", "source", "topic", "origin", "key_")}),
+        (
+            "What became of it",
+            {
+                "fields": (
+                    "status_",
+                    "handler",
+                    "attempts",
+                    "last_error",
+                    "available_at",
+                    "created_at",
+                    "updated_at",
+                )
+            },
+        ),
+        ("What it says", {"fields": ("payload", "headers_")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InboxRecord]:
+        """Return the records without their payloads."""
+        return InboxRecord.objects.defer("value")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Return the records of this event in all groups."""
+        term = search_term.strip()
+        return (queryset.found_by(term) if term else queryset), False  # type: ignore[attr-defined]  # InboxRecordQuerySet
+
+    @admin.action(description="Retry: hand to the consumer again", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[InboxRecord]) -> None:
+        """Hand the chosen dead messages to their group's consumer again."""
+        self.act(
+            request, queryset, Act("retry", "retried", InboxRecord.retry, _retry_line, _REASONS)
+        )
+
+    @admin.action(description="Discard: never handle", permissions=["discard"])
+    def discard(
+        self, request: HttpRequest, queryset: QuerySet[InboxRecord]
+    ) -> HttpResponseBase | None:
+        """Give the chosen dead messages up, once the user is sure."""
+        consequence = (
+            "No handler will ever see these messages in their groups. Messages that are not dead "
+            "stay as they are. This cannot be undone."
+        )
+        act = Act("discard", "discarded", InboxRecord.discard, _discard_line, _REASONS)
+        return self.act_when_sure(request, queryset, act, consequence)
+
+    @admin.display(description="Status")
+    def status_(self, record: InboxRecord) -> SafeString:
+        """Done, parked, dead or discarded."""
+        return badge(record.status)
+
+    @admin.display(description="Topic")
+    def topic_(self, record: InboxRecord) -> SafeString:
+        """The topic."""
+        return dotted(record.topic)
+
+    @admin.display(description="Group and handler")
+    def group_(self, record: InboxRecord) -> SafeString:
+        """The group, and below it the function; its whole path shows under the pointer."""
+        name = record.handler.rpartition(".")[2] or NOTHING
+        return stacked(
+            record.group, format_html('<span title="{}">{}</span>', record.handler, name)
+        )
+
+    @admin.display(description="Key")
+    def key_in_brief(self, record: InboxRecord) -> SafeString:
+        """The key's beginning, as text or in hexadecimal."""
+        return brief(key_text(record.key))
+
+    @admin.display(description="Key")
+    def key_(self, record: InboxRecord) -> SafeString:
+        """The key as text, or in hexadecimal."""
+        return code(key_text(record.key))
+
+    @admin.display(description="Age")
+    def age(self, record: InboxRecord) -> SafeString:
+        """Since when the group has dealt with it."""
+        return aged(record.created_at)
+
+    @admin.display(description="Came from")
+    def origin(self, record: InboxRecord) -> SafeString:
+        """Topic, partition and offset."""
+        return place(record.topic, record.partition, record.offset)
+
+    @admin.display(description="Last error")
+    def last_error_(self, record: InboxRecord) -> SafeString | str:
+        """The error's beginning."""
+        return short(record.last_error)
+
+    @admin.display(description="Payload")
+    def payload(self, record: InboxRecord) -> SafeString | str:
+        """The value, readable, where it was kept."""
+        if record.value is not None:
+            return pretty(record.value)
+        if record.status == InboxStatus.DONE:
+            return "Not kept: it was handled, and it is still in Kafka until its retention ends."
+        return "null (no value at all)"
+
+    @admin.display(description="Headers")
+    def headers_(self, record: InboxRecord) -> SafeString | str:
+        """The headers, where they were kept."""
+        return header_table(headers_from_json(record.headers))
+
+
+def _retry_line(record: InboxRecord) -> str:
+    return f"Retried. It was dead: {record.last_error or 'no error recorded'}"
+
+
+def _discard_line(record: InboxRecord) -> str:
+    return f"Discarded. It was dead: {record.last_error or 'no error recorded'}"

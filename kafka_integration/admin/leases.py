@@ -1,0 +1,28 @@
+"""The relays' leases in the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from ..models import OutboxLease
+from .display import code
+from .readonly import ReadOnlyAdmin
+
+
+@admin.register(OutboxLease)
+class OutboxLeaseAdmin(ReadOnlyAdmin):
+    """Which relay sends which shard."""
+
+    list_display = ("shard", "holder", "epoch", "expires_at")
+    ordering = ("shard",)
+    fields = ("shard", "holder", "epoch", "expires_at")
+
+    @admin.display(description="Relay")
+    def holder(self, lease: OutboxLease) -> SafeString:
+        """The relay, as ``host:process:tenure``, or that there is none."""
+        if lease.expires_at is None or lease.expires_at <= timezone.now():
+            return format_html('<span class="quiet">{}</span>', "free")
+        return code(lease.owner)

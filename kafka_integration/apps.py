@@ -1,0 +1,22 @@
+"""Wires the app into Django: finds declarations, connects capture, registers checks."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class KafkaIntegrationConfig(AppConfig):
+    """Loads every app's ``events.py`` once all models are there."""
+
+    name = "kafka_integration"
+    label = "kafka_integration"
+    verbose_name = "Kafka"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401  # importing registers the system checks
+        from .outbox.capture import connect
+
+        autodiscover_modules("events")
+        connect()

@@ -1,0 +1,251 @@
+"""The one way we read from Kafka: in a group, committing only what is finished."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka import Message as KafkaMessage
+
+from ..conf import settings
+from ..errors import BrokerError, TopicMissing
+from ..events.envelope import Message
+from .commits import Commits
+from .consumer_errors import Troubles, explain_reading
+from .offsets import GroupOffsets, Place
+from .reading import connect, message_of
+
+log = logging.getLogger(__name__)
+
+_SLICE = 0.2
+_MISSING_GRACE = 15.0
+
+
+class EventConsumer:
+    """A member of a consumer group. Call all its methods from one thread.
+
+    :meth:`finished` stores a message's offset in the client. Stored offsets are committed every
+    ``commit_interval`` seconds, before a partition is handed to another member, and at the end;
+    after a partition was lost they are dropped. Nothing else is ever committed.
+
+    Messages come one by one: ``consume(n, timeout)`` would wait for a full batch while a first
+    message is already there.
+
+    Args:
+        topics: what to read.
+        group: the group; its id in Kafka is ``KAFKA_GROUP_PREFIX`` and this.
+        from_beginning: start each partition at its first message when it first comes to us.
+        watch_ends: note when a partition's end is reached; :class:`Backlog` needs it.
+        commit_interval: seconds.
+        overrides: librdkafka properties, with ``_`` where the name has a dot.
+
+    Raises:
+        ConfigurationError: librdkafka does not take its properties.
+    """
+
+    def __init__(
+        self,
+        topics: Iterable[str],
+        group: str,
+        *,
+        from_beginning: bool = False,
+        watch_ends: bool = False,
+        commit_interval: float = 1.0,
+        **overrides: Any,
+    ) -> None:
+        self.topics = tuple(topics)
+        self.group_id = settings.group_prefix + group
+        self.assigned: set[Place] = set()
+        self.positions: dict[Place, int] = {}
+        self._from_beginning = from_beginning
+        self._begun: set[Place] = set()
+        self._left: set[Place] = set()
+        self._waiting: deque[Message] = deque()
+        self._resting = False
+        self._closed = False
+        self._commits = Commits(self.group_id, commit_interval)
+        self._missing: dict[str, float] = {}
+        self._troubles = Troubles(self.group_id)
+        self._consumer = connect(
+            {"error_cb": self._troubles.note, "on_commit": self._commits.answered},
+            group_id=self.group_id,
+            enable_partition_eof=watch_ends,
+            **overrides,
+        )
+        self.offsets = GroupOffsets(self._consumer, self.topics, self._troubles)
+        self._consumer.subscribe(
+            list(self.topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def poll(self, timeout: float) -> Message | None:
+        """Return the next message, or None if there is none within ``timeout`` seconds.
+
+        While Kafka is out of reach this logs a warning and returns None.
+
+        Raises:
+            AuthenticationFailed: our credentials were refused.
+            TopicMissing: a topic does not exist, or no longer.
+            BrokerError: Kafka does not let us read.
+        """
+        self._commits.commit_if_due(self._consumer)
+        message = self._waiting.popleft() if self._waiting else self._next(timeout)
+        if message is not None:
+            self._left.clear()
+        return message
+
+    def finished(self, message: Message) -> None:
+        """Allow the group to go on after ``message``. No effect if its partition has left us."""
+        if not self.owns(message):
+            return
+        following = message.offset + 1
+        self._commits.store(self._consumer, message.topic, message.partition, following)
+        self.positions[message.topic, message.partition] = following
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether messages arrived while we rested that were not polled yet."""
+        return bool(self._waiting)
+
+    def owns(self, message: Message) -> bool:
+        """Tell whether the partition of the message polled last has been ours ever since."""
+        place = (message.topic, message.partition)
+        return place in self.assigned and place not in self._left
+
+    def rest(self, seconds: float, interrupted: Callable[[], bool]) -> None:
+        """Wait without leaving the group: fetching is paused, polling goes on.
+
+        A mere sleep past ``max.poll.interval.ms`` would cost us all partitions.
+
+        Args:
+            interrupted: asked every 0.2 seconds; True ends the wait early.
+
+        Raises:
+            BrokerError: as :meth:`poll`.
+        """
+        deadline = time.monotonic() + seconds
+        self._set_resting(True)
+        try:
+            while not interrupted() and (left := deadline - time.monotonic()) > 0:
+                self._commits.commit_if_due(self._consumer)
+                message = self._next(min(_SLICE, left))
+                if message is not None:
+                    self._waiting.append(message)
+        finally:
+            self._set_resting(False)
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Commit what is finished and leave the group.
+
+        librdkafka may hang here when the cluster is sick, so it is left behind after ``timeout``
+        seconds; the group then notices our absence when the session times out. A second call does
+        nothing.
+
+        Returns:
+            Whether it ended in time.
+        """
+        if self._closed:
+            return True
+        self._closed = True
+        thread = threading.Thread(target=self._close, name="kafka-consumer-close", daemon=True)
+        thread.start()
+        thread.join(timeout)
+        if thread.is_alive():
+            log.warning(
+                "Group %s: Kafka did not answer within %g s at the end. Messages finished last may "
+                "be delivered again.",
+                self.group_id,
+                timeout,
+            )
+        return not thread.is_alive()
+
+    def _next(self, timeout: float) -> Message | None:
+        found = self._consumer.poll(timeout)
+        self._troubles.raise_worst()
+        self._check_missing()
+        if found is None:
+            return None
+        error = found.error()
+        if error is None:
+            return message_of(found)
+        self._judge(error, found)
+        return None
+
+    def _judge(self, error: KafkaError, found: KafkaMessage) -> None:
+        topic, partition, offset = found.topic() or "", found.partition(), found.offset()
+        if error.code() == KafkaError._PARTITION_EOF:
+            if partition is not None and offset is not None:
+                self.positions[topic, partition] = offset
+        elif isinstance(explain_reading(error, topic), TopicMissing):
+            self._missing.setdefault(topic, time.monotonic())
+        else:
+            self._troubles.judge(error, topic)
+
+    def _check_missing(self) -> None:
+        # A broker that is starting says for a moment that it has no such topic.
+        for topic, since in list(self._missing.items()):
+            if time.monotonic() - since > _MISSING_GRACE:
+                del self._missing[topic]
+                self.offsets.partitions(topic)
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = {(item.topic, item.partition) for item in partitions}
+        if self._from_beginning:
+            for item in partitions:
+                if (item.topic, item.partition) not in self._begun:
+                    item.offset = OFFSET_BEGINNING
+        self._begun |= places
+        consumer.incremental_assign(partitions)
+        self.assigned |= places
+        if self._resting and partitions:
+            consumer.pause(partitions)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._commits.commit_now(self._consumer)
+        self._forget(partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Another member may have them already: a commit now would set it back.
+        log.warning(
+            "Group %s lost %d partitions: it was not heard of for too long. If handlers are slow, "
+            "raise max.poll.interval.ms through KAFKA_CLIENT_OPTIONS.",
+            self.group_id,
+            len(partitions),
+        )
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        places = {(item.topic, item.partition) for item in partitions}
+        self.assigned -= places
+        self._left |= places
+        for place in places:
+            self.positions.pop(place, None)
+        self._waiting = deque(
+            item for item in self._waiting if (item.topic, item.partition) not in places
+        )
+
+    def _set_resting(self, resting: bool) -> None:
+        self._resting = resting
+        partitions = [TopicPartition(*place) for place in self.assigned]
+        if partitions:
+            (self._consumer.pause if resting else self._consumer.resume)(partitions)
+
+    def _close(self) -> None:
+        try:
+            self._commits.commit_now(self._consumer)
+            self._consumer.close()
+        except (KafkaException, BrokerError) as error:
+            log.warning("Group %s: Kafka at the end: %s", self.group_id, error)

@@ -1,0 +1,190 @@
+"""The one way we write to Kafka: an idempotent producer that never gives up by itself."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as KafkaMessage
+
+from ..conf import settings
+from ..errors import AuthenticationFailed, BrokerError, BrokerUnavailable
+from .config import client_config, explain, make_client
+
+log = logging.getLogger(__name__)
+
+HeaderValue = bytes | str
+_OVERHEAD = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What Kafka answered for one message.
+
+    Args:
+        topic, partition, offset: where it stands; partition and offset are -1 if it does not.
+        error: why not, or None.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    error: BrokerError | None = None
+
+
+class EventProducer:
+    """An idempotent producer with ``acks=all`` and Java's partitioner.
+
+    A message is tried until it is delivered, refused for good, or the producer is thrown away
+    (``message.timeout.ms=0``): one that timed out while its successor went through would break
+    the order of its key. Make it after a fork, never before: librdkafka's threads do not survive
+    one.
+
+    Args:
+        overrides: librdkafka properties, with ``_`` where the name has a dot.
+    """
+
+    def __init__(self, **overrides: Any) -> None:
+        self.last_error: BrokerError | None = None
+        limits = {"message_max_bytes": settings.max_message_bytes + _OVERHEAD}
+        config = client_config(**_DEFAULTS | limits | overrides) | {"error_cb": self._on_error}
+        self._producer = make_client(Producer, config)
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | str | None,
+        headers: Sequence[tuple[str, HeaderValue | None]],
+        on_delivery: Callable[[Delivery], None],
+    ) -> None:
+        """Queue one message; ``on_delivery`` is called from :meth:`poll` or :meth:`flush`.
+
+        A message that the client itself refuses is reported through ``on_delivery`` too.
+        """
+
+        def report(error: KafkaError | None, message: KafkaMessage) -> None:
+            on_delivery(_delivery(topic, error, message))
+
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
+                return
+            except BufferError:
+                self.poll(0.1)
+            except KafkaException as error:
+                on_delivery(Delivery(topic, -1, -1, explain(error.args[0], topic)))
+                return
+
+    def poll(self, timeout: float) -> None:
+        """Serve delivery reports for at most ``timeout`` seconds."""
+        self._producer.poll(timeout)
+
+    def flush(self, timeout: float) -> int:
+        """Wait at most ``timeout`` seconds for all reports; return how many are still missing.
+
+        If the producer has failed for good, what it still holds is withdrawn and reported so.
+        """
+        try:
+            return self._producer.flush(timeout)
+        except KafkaException as error:
+            if not error.args[0].fatal():
+                raise explain(error.args[0]) from error
+            self.abandon()
+            return len(self._producer)
+
+    def send_and_wait(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | str | None,
+        headers: Sequence[tuple[str, HeaderValue | None]],
+        timeout: float = 30.0,
+    ) -> Delivery:
+        """Send one message and wait for Kafka's acknowledgement.
+
+        Args:
+            timeout: seconds. After it the message is withdrawn; if it was already on its way it
+                may still be written.
+
+        Raises:
+            BrokerError: it was not acknowledged; the class says why.
+        """
+        answers: list[Delivery] = []
+        self.send(topic, value, key, headers, answers.append)
+        if self.flush(timeout):
+            self.abandon()
+            raise self.last_error or BrokerUnavailable(
+                settings.broker, f"no acknowledgement within {timeout:g} s"
+            )
+        if answers[-1].error:
+            raise answers[-1].error
+        return answers[-1]
+
+    def abandon(self) -> None:
+        """Withdraw what is queued and under way; its reports come as errors. Recalls nothing."""
+        self._producer.purge()
+        deadline = time.monotonic() + 1.0
+        # Not flush(): it raises at once in a producer that has failed for good.
+        while len(self._producer) and time.monotonic() < deadline:
+            self._producer.poll(0.05)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Wait for what is under way, at most ``timeout`` seconds, and withdraw the rest."""
+        if self.flush(timeout):
+            self.abandon()
+
+    def _on_error(self, error: KafkaError) -> None:
+        found = explain(error)
+        if isinstance(found, (AuthenticationFailed, BrokerUnavailable)):
+            self.last_error = _worse(self.last_error, found)
+            log.debug("%s", found)
+        elif error.code() != KafkaError._GAPLESS_GUARANTEE:
+            log.warning("%s", found)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "enable_idempotence": True,
+    "acks": "all",
+    # librdkafka's own default, consistent_random, puts a key elsewhere than Java's clients do.
+    "partitioner": "murmur2_random",
+    "message_timeout_ms": 0,
+    "topic_metadata_propagation_max_ms": 10_000,
+    "compression_type": "snappy",
+    "linger_ms": 5,
+    # The default of 1 GiB would be the process's memory when Kafka is slow.
+    "queue_buffering_max_kbytes": 64 * 1024,
+    "socket_keepalive_enable": True,
+    "reconnect_backoff_max_ms": 2_000,
+}
+
+_gapless_log = logging.getLogger(f"{__name__}.gapless")
+# A rejected event is told by whoever sent it, and librdkafka's "fatal" is how it should be.
+_gapless_log.addFilter(lambda record: "gap" not in record.getMessage().lower())
+
+GAPLESS: dict[str, Any] = {
+    # Without these, what was sent after a rejected message overtakes it: the broker takes any
+    # sequence number from a producer that it does not know yet on a partition, and librdkafka
+    # starts a new epoch and goes on. A broker works on one request of a connection at a time, so
+    # that more in flight would save little.
+    "enable_gapless_guarantee": True,
+    "max_in_flight": 1,
+    "logger": _gapless_log,
+}
+"""Overrides for a producer that fails for good with the first message that Kafka rejects."""
+
+
+def _delivery(topic: str, error: KafkaError | None, message: KafkaMessage) -> Delivery:
+    if error is not None:
+        return Delivery(topic, -1, -1, explain(error, topic))
+    partition, offset = message.partition(), message.offset()
+    return Delivery(topic, -1 if partition is None else partition, -1 if offset is None else offset)
+
+
+def _worse(known: BrokerError | None, found: BrokerError) -> BrokerError:
+    # A wrong password is followed by "all brokers down", which must not hide it.
+    return known if isinstance(known, AuthenticationFailed) else found

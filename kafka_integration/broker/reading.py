@@ -1,0 +1,60 @@
+"""librdkafka's consumer as we set it up, and its messages as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException
+from confluent_kafka import Message as KafkaMessage
+
+from ..errors import ConfigurationError
+from ..events.envelope import Message
+from .config import client_config
+
+_DEFAULTS: dict[str, Any] = {
+    "auto_offset_reset": "earliest",
+    "enable_auto_commit": False,
+    "enable_auto_offset_store": False,
+    "partition_assignment_strategy": "cooperative-sticky",
+    "allow_auto_create_topics": False,
+    # The default of 64 MiB is counted for each partition.
+    "queued_max_messages_kbytes": 16 * 1024,
+    "socket_keepalive_enable": True,
+    "reconnect_backoff_max_ms": 2_000,
+}
+
+
+def connect(callbacks: Mapping[str, Callable[..., None]], **properties: Any) -> Consumer:
+    """Return a consumer that commits nothing by itself and makes no topics.
+
+    Args:
+        callbacks: librdkafka's callbacks by name.
+        properties: librdkafka's properties, with ``_`` where the name has a dot.
+
+    Raises:
+        ConfigurationError: librdkafka does not take a property.
+    """
+    try:
+        return Consumer(client_config(**_DEFAULTS | properties) | dict(callbacks))
+    except KafkaException as error:
+        raise ConfigurationError(
+            f"Kafka's client refuses its configuration: {error.args[0].str()}. Check "
+            "KAFKA_CLIENT_OPTIONS and the other KAFKA_ settings."
+        ) from error
+
+
+def message_of(found: KafkaMessage) -> Message:
+    """Return a received record as our message; ``found`` must not be an error."""
+    kind, milliseconds = found.timestamp()
+    # Typed for errors, which lack a place, and for deserialising consumers; this is neither.
+    raw = cast(Any, found)
+    return Message(
+        topic=raw.topic(),
+        partition=raw.partition(),
+        offset=raw.offset(),
+        key=raw.key(),
+        value=raw.value(),
+        headers=list(raw.headers() or []),
+        timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds,
+    )

@@ -1,0 +1,73 @@
+"""Django's system checks: what is declared in code against what the settings name.
+
+Topics:
+
+- ``kafka.E001``: a topic that the code publishes or handles is not in the catalogue
+- ``kafka.E002``: a handled topic has no dead-letter topic in the catalogue
+- ``kafka.E003``: the catalogue is not valid
+- ``kafka.W001``: there is no catalogue
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from .errors import CatalogueError
+from .events.catalogue import Catalogue, catalogue
+from .events.registry import registry
+from .events.topics import dead_letter_topic
+
+APPLY = "Add it to {path} and run 'manage.py kafka_topics apply'."
+
+
+@register("kafka")
+def check_topics(**kwargs: Any) -> list[CheckMessage]:
+    """Compare the topics that the code uses with the catalogue."""
+    try:
+        found = catalogue()
+    except CatalogueError as error:
+        hint = f"Correct {error.path}; 'manage.py kafka_topics validate' checks it again."
+        return [Error(problem, hint=hint, id="kafka.E003") for problem in error.problems]
+    if found is None:
+        return [_no_catalogue()] if registry.topics() else []
+    return [*_unknown_topics(found), *_missing_dead_letters(found)]
+
+
+def _no_catalogue() -> CheckMessage:
+    return Warning(
+        "KAFKA_TOPICS_FILE is not set, so the names of topics are not checked.",
+        hint="Set it to the path of a topic catalogue, which 'manage.py kafka_topics' can apply.",
+        id="kafka.W001",
+    )
+
+
+def _unknown_topics(found: Catalogue) -> Iterator[CheckMessage]:
+    for topic in sorted(registry.topics()):
+        if topic not in found:
+            yield Error(
+                f"Topic {topic} is not in the catalogue. {_users(topic)}",
+                hint=APPLY.format(path=found.path),
+                id="kafka.E001",
+            )
+
+
+def _missing_dead_letters(found: Catalogue) -> Iterator[CheckMessage]:
+    for topic in sorted({handler.topic for handler in registry.handlers}):
+        if topic not in found.dead_letters():
+            yield Error(
+                f"Topic {topic} is handled and the catalogue has no {dead_letter_topic(topic)} "
+                f"for messages that cannot be dealt with. {_users(topic)}",
+                hint=APPLY.format(path=found.path) + f" It needs 'dead_letter_of: {topic}'.",
+                id="kafka.E002",
+            )
+
+
+def _users(topic: str) -> str:
+    models = [p.model._meta.label for p in registry.publications if p.topic == topic]
+    handlers = [handler.name for handler in registry.handlers if handler.topic == topic]
+    published = f"Published by {', '.join(dict.fromkeys(models))}. " if models else ""
+    handled = f"Handled by {', '.join(handlers)}." if handlers else ""
+    return (published + handled).strip()

@@ -1,0 +1,239 @@
+"""The package's settings, read on access.
+
+Each setting has one name. It is looked up in Django's settings first, so that
+``override_settings`` works, and then in the environment through django-environ.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar, overload
+
+import environ
+from django.conf import settings as django_settings
+
+from .errors import ConfigurationError
+
+T = TypeVar("T")
+
+_CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
+
+
+def in_container() -> bool:
+    """Tell whether this process runs inside a Docker, Podman or Kubernetes container."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(
+        Path(mark).exists() for mark in _CONTAINER_MARKS
+    )
+
+
+def default_broker() -> str:
+    """Return the address of Kafka's listener that fits where this process runs."""
+    return "kafka:9092" if in_container() else "localhost:29092"
+
+
+class Setting(Generic[T]):
+    """One setting: its name, how the environment's text becomes a value, its default, its meaning.
+
+    Args:
+        name: the name in Django's settings and in the environment.
+        read: a method of ``environ.Env`` that converts the environment's text.
+        default: the value, or a function that makes it on each access.
+        help: one line for the documentation.
+    """
+
+    def __init__(
+        self, name: str, read: Callable[..., Any], default: T | Callable[[], T], help: str
+    ) -> None:
+        self.name = name
+        self.read = read
+        self.default = default
+        self.help = help
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Setting[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Setting[T] | T:
+        return self if instance is None else self.value()
+
+    def value(self) -> T:
+        """Return the value in force now.
+
+        Raises:
+            ConfigurationError: the environment's text cannot be converted.
+        """
+        if hasattr(django_settings, self.name):
+            found: T = getattr(django_settings, self.name)
+            return found
+        if os.environ.get(self.name):
+            return self._from_environment()
+        return self.default() if callable(self.default) else self.default
+
+    def _from_environment(self) -> T:
+        try:
+            value: T = self.read(environ.Env(), self.name)
+        except (ValueError, environ.ImproperlyConfigured) as error:
+            raise ConfigurationError(
+                f"{self.name} in the environment cannot be read as {self.read.__name__}: {error}. "
+                f"It means: {self.help}"
+            ) from error
+        return value
+
+
+class Settings:
+    """All settings, as typed attributes; see the table in ``docs/settings.md``."""
+
+    enabled = Setting[bool](
+        "KAFKA_ENABLED",
+        environ.Env.bool,
+        True,
+        "False: models save without events, and relay and consumers refuse to start.",
+    )
+    broker = Setting[str](
+        "KAFKA_BROKER",
+        environ.Env.str,
+        default_broker,
+        "Bootstrap servers, host:port, separated by commas.",
+    )
+    client_id = Setting[str](
+        "KAFKA_CLIENT_ID",
+        environ.Env.str,
+        "kafka-integration",
+        "Name under which the broker logs our clients.",
+    )
+    source = Setting[str](
+        "KAFKA_SOURCE",
+        environ.Env.str,
+        "django",
+        "The ce_source of published events: a URI reference that names this application.",
+    )
+    topics_file = Setting[str](
+        "KAFKA_TOPICS_FILE",
+        environ.Env.str,
+        "",
+        "Path of the topic catalogue. Empty: topics are not checked.",
+    )
+    topics_environment = Setting[str](
+        "KAFKA_TOPICS_ENVIRONMENT",
+        environ.Env.str,
+        "development",
+        "Which overrides of the catalogue apply: development or production.",
+    )
+    default_group = Setting[str](
+        "KAFKA_DEFAULT_GROUP",
+        environ.Env.str,
+        "default",
+        "The consumer group of handlers that name none.",
+    )
+    group_prefix = Setting[str](
+        "KAFKA_GROUP_PREFIX",
+        environ.Env.str,
+        "",
+        "Put before every group id in Kafka, so that environments can share a cluster.",
+    )
+    security_protocol = Setting[str](
+        "KAFKA_SECURITY_PROTOCOL",
+        environ.Env.str,
+        "PLAINTEXT",
+        "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.",
+    )
+    sasl_mechanism = Setting[str](
+        "KAFKA_SASL_MECHANISM",
+        environ.Env.str,
+        "SCRAM-SHA-512",
+        "How user name and password are proven.",
+    )
+    sasl_username = Setting[str](
+        "KAFKA_SASL_USERNAME",
+        environ.Env.str,
+        "",
+        "User name for SASL.",
+    )
+    sasl_password = Setting[str](
+        "KAFKA_SASL_PASSWORD",
+        environ.Env.str,
+        "",
+        "Password for SASL; never logged.",
+    )
+    ssl_ca_location = Setting[str](
+        "KAFKA_SSL_CA_LOCATION",
+        environ.Env.str,
+        "",
+        "PEM file of the authorities that signed the brokers' certificates.",
+    )
+    ssl_certificate_location = Setting[str](
+        "KAFKA_SSL_CERTIFICATE_LOCATION",
+        environ.Env.str,
+        "",
+        "PEM file of our own certificate, for mutual TLS.",
+    )
+    ssl_key_location = Setting[str](
+        "KAFKA_SSL_KEY_LOCATION",
+        environ.Env.str,
+        "",
+        "PEM file of our private key, for mutual TLS.",
+    )
+    ssl_key_password = Setting[str](
+        "KAFKA_SSL_KEY_PASSWORD",
+        environ.Env.str,
+        "",
+        "Password of the private key; never logged.",
+    )
+    client_options = Setting[Mapping[str, str]](
+        "KAFKA_CLIENT_OPTIONS",
+        environ.Env.dict,
+        dict,
+        "Any further librdkafka properties, as name=value,name=value.",
+    )
+    max_message_bytes = Setting[int](
+        "KAFKA_MAX_MESSAGE_BYTES",
+        environ.Env.int,
+        1_000_000,
+        "Largest event taken at write time: key, value and headers together.",
+    )
+    relay_batch_size = Setting[int](
+        "KAFKA_RELAY_BATCH_SIZE",
+        environ.Env.int,
+        500,
+        "Events that the relay reads, sends and records at once.",
+    )
+    relay_lease_seconds = Setting[float](
+        "KAFKA_RELAY_LEASE_SECONDS",
+        environ.Env.float,
+        15.0,
+        "After this long without a sign of life another relay takes over.",
+    )
+    relay_idle_seconds = Setting[float](
+        "KAFKA_RELAY_IDLE_SECONDS",
+        environ.Env.float,
+        0.2,
+        "Pause between two looks at an empty outbox, when it has been empty for a while.",
+    )
+    handler_attempts = Setting[int](
+        "KAFKA_HANDLER_ATTEMPTS",
+        environ.Env.int,
+        3,
+        "How often a handler is tried before its message goes to the dead-letter topic.",
+    )
+    handler_backoff_seconds = Setting[float](
+        "KAFKA_HANDLER_BACKOFF_SECONDS",
+        environ.Env.float,
+        0.5,
+        "Pause before the second try; each further pause is twice as long.",
+    )
+    handler_backoff_max_seconds = Setting[float](
+        "KAFKA_HANDLER_BACKOFF_MAX_SECONDS",
+        environ.Env.float,
+        30.0,
+        "The longest pause between two tries.",
+    )
+
+    @classmethod
+    def all(cls) -> list[Setting[Any]]:
+        """Return every setting, in the order of the documentation."""
+        return [value for value in vars(cls).values() if isinstance(value, Setting)]
+
+
+settings = Settings()

@@ -1,0 +1,260 @@
+"""Every error this package raises, in one tree.
+
+::
+
+    KafkaIntegrationError
+    ├── ConfigurationError         a setting is wrong or missing
+    ├── DeclarationError           an events.py says something that cannot be
+    │   ├── TopicNameError
+    │   ├── UnknownTopic
+    │   ├── ContractMismatch
+    │   ├── DuplicateHandler
+    │   └── UnknownGroup
+    ├── CatalogueError             topics.yaml is not valid
+    ├── PublishError               an event cannot be written to the outbox
+    │   ├── NotInTransaction
+    │   ├── UnusableKey
+    │   └── EventTooLarge
+    ├── MessageError               a received message cannot be handled, ever
+    │   ├── UndecodableMessage
+    │   ├── InvalidMessage
+    │   └── UnknownVersion
+    ├── RecordLocked               another process works on the same message
+    └── BrokerError                Kafka did not do what it was asked
+        ├── BrokerUnavailable
+        ├── AuthenticationFailed
+        ├── TopicMissing
+        ├── TopicRefused
+        ├── ProducerFailed
+        └── DeliveryFailed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class KafkaIntegrationError(Exception):
+    """Raised when anything in kafka_integration goes wrong; the base of all others."""
+
+
+class ConfigurationError(KafkaIntegrationError):
+    """Raised when a setting is missing or has a value that cannot be used."""
+
+
+class DeclarationError(KafkaIntegrationError):
+    """Raised when a declaration in an ``events.py`` contradicts itself or the catalogue."""
+
+
+class TopicNameError(DeclarationError):
+    """Raised when a topic's name is not ``domain.action.format``."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        self.topic = topic
+        self.reason = reason
+        super().__init__(
+            f"{topic!r} is not a topic name: {reason}. Names read domain.action.format in lower "
+            "case letters, digits and underscores, as in 'campaign.created.json'."
+        )
+
+
+class UnknownTopic(DeclarationError):
+    """Raised when a topic is used that the catalogue does not hold."""
+
+    def __init__(self, topic: str, catalogue: str) -> None:
+        self.topic = topic
+        self.catalogue = catalogue
+        super().__init__(
+            f"Topic {topic!r} is not in the catalogue {catalogue}. Add it there, then run "
+            "'manage.py kafka_topics apply'."
+        )
+
+
+class ContractMismatch(DeclarationError):
+    """Raised when a contract asks for fields that its model does not have."""
+
+    def __init__(self, contract: str, model: str, fields: Iterable[str]) -> None:
+        self.contract = contract
+        self.model = model
+        self.fields = tuple(fields)
+        super().__init__(
+            f"Contract {contract} cannot be built from model {model}: no attribute for "
+            f"{', '.join(self.fields)}. Rename the field, add the attribute to the model, or give "
+            f"{contract} a classmethod from_instance(cls, change)."
+        )
+
+
+class DuplicateHandler(DeclarationError):
+    """Raised when two handlers claim one topic, event type, version and group."""
+
+    def __init__(self, claim: str, first: str, second: str) -> None:
+        self.claim = claim
+        self.first = first
+        self.second = second
+        super().__init__(
+            f"{second} and {first} both handle {claim}. Give one of them another group, event "
+            "type or version, or call both services from one handler."
+        )
+
+
+class UnknownGroup(DeclarationError):
+    """Raised when a consumer group is asked for that has no handler."""
+
+    def __init__(self, group: str, known: Iterable[str]) -> None:
+        self.group = group
+        self.known = tuple(sorted(known))
+        names = ", ".join(self.known) or "none: no events.py declares a handler"
+        super().__init__(f"No handler belongs to group {group!r}. Known groups: {names}.")
+
+
+class CatalogueError(KafkaIntegrationError):
+    """Raised when the topic catalogue cannot be read or breaks its own rules."""
+
+    def __init__(self, path: str, problems: Iterable[str]) -> None:
+        self.path = path
+        self.problems = tuple(problems)
+        super().__init__(f"{path} is not a valid topic catalogue:\n- " + "\n- ".join(self.problems))
+
+
+class PublishError(KafkaIntegrationError):
+    """Raised when an event cannot be written to the outbox; its transaction must roll back."""
+
+
+class NotInTransaction(PublishError):
+    """Raised when ``publish()`` is called while no transaction is open."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+        super().__init__(
+            f"publish() needs an open transaction on database {using!r}, so that the event and "
+            "what it tells of are committed together. Wrap the work in "
+            f"'with transaction.atomic(using={using!r}):'."
+        )
+
+
+class UnusableKey(PublishError):
+    """Raised when a key is no text that Kafka and the database can both keep."""
+
+    LIMIT = 1_000
+    """Bytes: keys stand in an index, whose rows PostgreSQL limits to 2,704."""
+
+    def __init__(self, topic: str, key: object) -> None:
+        self.topic = topic
+        self.key = key
+        super().__init__(
+            f"{str(key)[:60]!r} cannot be the key of an event for {topic}: a key is a text of 1 to "
+            f"{self.LIMIT:,} bytes without NUL characters. Give a key= that returns one."
+        )
+
+
+class EventTooLarge(PublishError):
+    """Raised when an event has more bytes than Kafka would take."""
+
+    def __init__(self, topic: str, size: int, limit: int) -> None:
+        self.topic = topic
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            f"An event for {topic} has {size:,} bytes and the limit is {limit:,}. Publish a "
+            "reference to the data in place of the data, or raise KAFKA_MAX_MESSAGE_BYTES and the "
+            "topic's max.message.bytes together."
+        )
+
+
+class MessageError(KafkaIntegrationError):
+    """Raised when a received message can never be handled as it is; retrying is no use."""
+
+
+class UndecodableMessage(MessageError):
+    """Raised when a message's bytes are not in the format that its topic's name promises."""
+
+
+class InvalidMessage(MessageError):
+    """Raised when a message decodes but does not satisfy its handler's contract."""
+
+
+class UnknownVersion(MessageError):
+    """Raised when a message's contract version has no handler in a group that handles its type."""
+
+
+class RecordLocked(KafkaIntegrationError):
+    """Raised when another transaction holds the inbox record of the message to be handled."""
+
+    def __init__(self, group: str, place: str, seconds: float) -> None:
+        self.group = group
+        self.place = place
+        self.seconds = seconds
+        super().__init__(
+            f"Another transaction has been handling {place} for group {group!r} for over "
+            f"{seconds:g} s: most likely a consumer that was paused and lost the partition. The "
+            "message is tried again. End that process, or its database session, if this goes on."
+        )
+
+
+class BrokerError(KafkaIntegrationError):
+    """Raised when Kafka refuses a request or does not answer it."""
+
+
+class BrokerUnavailable(BrokerError):
+    """Raised when no Kafka broker answers at the configured address."""
+
+    def __init__(self, broker: str, detail: str = "") -> None:
+        self.broker = broker
+        self.detail = detail
+        super().__init__(
+            f"No Kafka broker answers at {broker}{': ' + detail if detail else ''}. Check "
+            "KAFKA_BROKER, and start one with 'make up' (Docker) or 'make services' (native)."
+        )
+
+
+class AuthenticationFailed(BrokerError):
+    """Raised when Kafka does not accept our user name, password or certificate."""
+
+    def __init__(self, broker: str, detail: str = "") -> None:
+        self.broker = broker
+        self.detail = detail
+        super().__init__(
+            f"Kafka at {broker} refused our credentials{': ' + detail if detail else ''}. Check "
+            "KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SSL_*."
+        )
+
+
+class TopicMissing(BrokerError):
+    """Raised when topics that we publish to or read from do not exist in Kafka."""
+
+    def __init__(self, topics: Iterable[str], broker: str) -> None:
+        self.topics = tuple(sorted(topics))
+        self.broker = broker
+        super().__init__(
+            f"Kafka at {broker} has no topic {', '.join(self.topics)}. Create what the catalogue "
+            "lists with 'manage.py kafka_topics apply'."
+        )
+
+
+class TopicRefused(BrokerError):
+    """Raised when Kafka does not let our user write to or read from a topic."""
+
+    def __init__(self, topic: str, broker: str) -> None:
+        self.topic = topic
+        self.broker = broker
+        super().__init__(
+            f"Kafka at {broker} does not allow our user to use topic {topic}. Grant it with an "
+            "ACL, or check KAFKA_SASL_USERNAME."
+        )
+
+
+class ProducerFailed(BrokerError):
+    """Raised when a producer can no longer keep its promises and must be made anew."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"The Kafka producer cannot go on and must be made anew: {reason}.")
+
+
+class DeliveryFailed(BrokerError):
+    """Raised when Kafka rejects one message for a reason of its own."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        self.topic = topic
+        self.reason = reason
+        super().__init__(f"Kafka did not take a message for {topic}: {reason}.")

@@ -1,0 +1,107 @@
+"""What an event's data looks like: a pydantic model, built from a Django model's instance."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.core.exceptions import FieldDoesNotExist
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import Self
+
+from ..errors import ContractMismatch
+from .conditions import Change
+
+_PREVIOUS = "previous_"
+_MISSING = object()
+
+
+class EventData(BaseModel):
+    """Base of all contracts. Fields are what is published and what a handler may rely on.
+
+    A field is filled from the attribute of the same name. ``<model>_id`` (``campaign_id`` for the
+    model Campaign) is the primary key, and ``previous_<field>`` is the value before an update.
+    Override :meth:`from_instance` where that is not enough.
+
+    Class attributes:
+        event_type: the CloudEvents ``type``; by default the class's name.
+        version: raise it when readers of the old contract would break.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    event_type: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Return the CloudEvents ``type`` of this contract's events."""
+        return cls.event_type or cls.__name__
+
+    @classmethod
+    def from_instance(cls, change: Change) -> Self:
+        """Build the data of one event from what happened to a row.
+
+        Raises:
+            ContractMismatch: the model has no attribute for one of the fields.
+            pydantic.ValidationError: a value does not fit its field.
+        """
+        values = {name: _value(change, name) for name in cls.model_fields}
+        missing = [
+            name
+            for name, value in values.items()
+            if value is _MISSING and cls.model_fields[name].is_required()
+        ]
+        if missing:
+            raise ContractMismatch(cls.__name__, change.instance._meta.label, missing)
+        present = {name: value for name, value in values.items() if value is not _MISSING}
+        return cls.model_validate(present, from_attributes=True)
+
+
+def previous_fields(contract: type[EventData]) -> tuple[str, ...]:
+    """Return the fields whose old values the contract publishes."""
+    return tuple(
+        name.removeprefix(_PREVIOUS) for name in contract.model_fields if name.startswith(_PREVIOUS)
+    )
+
+
+def missing_fields(contract: type[EventData], model: type[Any]) -> list[str]:
+    """Return the required fields of ``contract`` that ``model`` has nothing for.
+
+    A contract with a ``from_instance`` of its own is trusted to know what it does.
+    """
+    if contract.from_instance.__func__ is not EventData.from_instance.__func__:  # type: ignore[attr-defined]  # a bound classmethod has __func__
+        return []
+    return [
+        name
+        for name, field in contract.model_fields.items()
+        if field.is_required() and not _available(model, name)
+    ]
+
+
+def _available(model: type[Any], name: str) -> bool:
+    if name == _own_id(model) or hasattr(model, name):
+        return True
+    return name.startswith(_PREVIOUS) and hasattr(model, name.removeprefix(_PREVIOUS))
+
+
+def _value(change: Change, name: str) -> Any:
+    instance = change.instance
+    if hasattr(instance, name):
+        return getattr(instance, name)
+    if name == _own_id(type(instance)):
+        return instance.pk
+    if name.startswith(_PREVIOUS):
+        return _previous(change, name.removeprefix(_PREVIOUS))
+    return _MISSING
+
+
+def _previous(change: Change, field: str) -> Any:
+    try:
+        attname = change.instance._meta.get_field(field).attname
+    except FieldDoesNotExist:
+        attname = field
+    return change.before.get(attname, _MISSING)
+
+
+def _own_id(model: type[Any]) -> str:
+    return f"{model._meta.model_name}_id"

@@ -1,0 +1,237 @@
+"""What the applications' ``events.py`` modules declare: publications and handlers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..conf import settings
+from ..errors import ContractMismatch, DeclarationError, DuplicateHandler, UnknownGroup
+from .conditions import Condition
+from .contract import EventData, missing_fields, previous_fields
+from .envelope import Event
+from .topics import check_event_topic
+
+F = TypeVar("F", bound=Callable[[Event[Any]], object])
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One declaration of ``publishes()``: this model, on this condition, to this topic.
+
+    Args:
+        model: the Django model class.
+        contract: what is published.
+        topic: where it is published.
+        when: on which changes.
+        key: makes the key's text from the instance; None means the primary key.
+    """
+
+    model: type[Any]
+    contract: type[EventData]
+    topic: str
+    when: Condition
+    key: Callable[[Any], str] | None = None
+
+    def key_for(self, instance: Any) -> str:
+        """Return the key of the instance's events, as text."""
+        return self.key(instance) if self.key else str(instance.pk)
+
+    def old_fields(self) -> tuple[str, ...]:
+        """Return the fields whose values before an update are needed."""
+        return tuple(dict.fromkeys(self.when.fields + previous_fields(self.contract)))
+
+
+@dataclass(frozen=True)
+class Handler:
+    """One declaration of ``handles()``: this function, for this topic, type, version and group.
+
+    Args:
+        topic: where the messages come from.
+        contract: what their data must satisfy; its type and version choose the handler.
+        group: the consumer group that the handler belongs to.
+        function: takes the :class:`Event`; its return value is not looked at.
+        using: alias of the database that its effect and the inbox record go to.
+        attempts: how often it is tried; None means the setting ``KAFKA_HANDLER_ATTEMPTS``.
+        retry_on: exceptions worth another try; any other goes to the dead-letter topic at once.
+    """
+
+    topic: str
+    contract: type[EventData]
+    group: str
+    function: Callable[[Event[Any]], object]
+    using: str = "default"
+    attempts: int | None = None
+    retry_on: tuple[type[Exception], ...] = (Exception,)
+
+    @property
+    def name(self) -> str:
+        """The function's dotted path; for a callable object that of its class."""
+        named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
+        return f"{named.__module__}.{named.__qualname__}"
+
+    def claim(self) -> str:
+        """Return what only one handler may handle, as text."""
+        return (
+            f"type {self.contract.type_name()!r} version {self.contract.version} of topic "
+            f"{self.topic} in group {self.group!r}"
+        )
+
+
+@dataclass
+class Registry:
+    """Every declaration of the project."""
+
+    publications: list[Publication] = field(default_factory=list)
+    handlers: list[Handler] = field(default_factory=list)
+
+    def add_publication(self, publication: Publication) -> None:
+        """Record a publication.
+
+        Raises:
+            TopicNameError: the topic's name is not ``domain.action.format``.
+            ContractMismatch: the contract asks for what the model does not have.
+            DeclarationError: it is declared twice, or its condition names an unknown field.
+        """
+        check_event_topic(publication.topic)
+        _check_fields(publication)
+        if any(_same(publication, other) for other in self.publications):
+            raise DeclarationError(
+                f"{publication.model._meta.label} already publishes "
+                f"{publication.contract.__name__} to {publication.topic}. Remove one of the two "
+                "declarations, or join their conditions."
+            )
+        self.publications.append(publication)
+
+    def add_handler(self, handler: Handler) -> None:
+        """Record a handler.
+
+        Raises:
+            TopicNameError: the topic's name is not ``domain.action.format``.
+            DuplicateHandler: another handler has the same topic, type, version and group.
+        """
+        check_event_topic(handler.topic)
+        for other in self.handlers:
+            if other.claim() == handler.claim():
+                raise DuplicateHandler(handler.claim(), other.name, handler.name)
+        self.handlers.append(handler)
+
+    def publications_of(self, model: type[Any]) -> list[Publication]:
+        """Return the publications declared for ``model`` or for a class that it inherits from."""
+        return [found for found in self.publications if issubclass(model, found.model)]
+
+    def groups(self) -> dict[str, list[Handler]]:
+        """Return the handlers of each consumer group."""
+        groups: dict[str, list[Handler]] = defaultdict(list)
+        for handler in self.handlers:
+            groups[handler.group].append(handler)
+        return dict(groups)
+
+    def handlers_of(self, group: str) -> list[Handler]:
+        """Return the handlers of one group.
+
+        Raises:
+            UnknownGroup: no handler belongs to it; the message lists the known groups.
+        """
+        groups = self.groups()
+        if group not in groups:
+            raise UnknownGroup(group, groups)
+        return groups[group]
+
+    def topics(self) -> set[str]:
+        """Return every topic that is published to or read from."""
+        published = {publication.topic for publication in self.publications}
+        return published | {handler.topic for handler in self.handlers}
+
+    @contextmanager
+    def isolated(self) -> Iterator[Registry]:
+        """Empty the registry for the length of a ``with`` block, for tests."""
+        saved = self.publications, self.handlers
+        self.publications, self.handlers = [], []
+        try:
+            yield self
+        finally:
+            self.publications, self.handlers = saved
+
+
+registry = Registry()
+
+
+def publishes(
+    model: type[Any],
+    contract: type[EventData],
+    *,
+    topic: str,
+    when: Condition,
+    key: Callable[[Any], str] | None = None,
+) -> None:
+    """Declare that saving or deleting ``model`` publishes an event.
+
+    Args:
+        model: a Django model class.
+        contract: the event's data; see :class:`EventData` for how it is filled.
+        topic: the Kafka topic, ``domain.action.format``.
+        when: :data:`created`, :data:`updated`, :data:`deleted`, :func:`changed`,
+            :func:`becomes` or :func:`satisfies`.
+        key: makes the key's text from the instance. Events of one topic and key keep their
+            order. By default the primary key.
+
+    Raises:
+        DeclarationError: see :meth:`Registry.add_publication`.
+    """
+    registry.add_publication(Publication(model, contract, topic, when, key))
+
+
+def handles(
+    topic: str,
+    contract: type[EventData],
+    *,
+    group: str | None = None,
+    using: str = "default",
+    attempts: int | None = None,
+    retry_on: tuple[type[Exception], ...] = (Exception,),
+) -> Callable[[F], F]:
+    """Declare that the decorated function handles a topic's events.
+
+    The function runs inside ``transaction.atomic(using=using)`` together with the record that it
+    ran, so its effect in that database happens once per event and group.
+
+    Args:
+        topic: the Kafka topic to read.
+        contract: what the data must satisfy.
+        group: the consumer group; by default the setting ``KAFKA_DEFAULT_GROUP``.
+        using: alias of the database that the effect goes to.
+        attempts: tries before the dead-letter topic; by default ``KAFKA_HANDLER_ATTEMPTS``.
+        retry_on: exceptions that are worth another try.
+
+    Raises:
+        DeclarationError: see :meth:`Registry.add_handler`.
+    """
+
+    def register(function: F) -> F:
+        chosen = group or settings.default_group
+        registry.add_handler(Handler(topic, contract, chosen, function, using, attempts, retry_on))
+        return function
+
+    return register
+
+
+def _same(one: Publication, other: Publication) -> bool:
+    return (one.model, one.contract, one.topic) == (other.model, other.contract, other.topic)
+
+
+def _check_fields(publication: Publication) -> None:
+    model = publication.model
+    missing = missing_fields(publication.contract, model)
+    if missing:
+        raise ContractMismatch(publication.contract.__name__, model._meta.label, missing)
+    known = {name for f in model._meta.concrete_fields for name in (f.name, f.attname)}
+    unknown = [name for name in publication.when.fields if name not in known]
+    if unknown:
+        raise DeclarationError(
+            f"The condition {publication.when} on {model._meta.label} names {', '.join(unknown)}, "
+            f"which is no column of it. Its columns: {', '.join(sorted(known))}."
+        )

@@ -1,0 +1,172 @@
+"""Writes inbox records: what names a message, that it was handled, that it could not be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+
+from django.db import OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from ..errors import RecordLocked
+from ..events.envelope import Attributes, Message, headers_to_json
+from ..models import InboxRecord, InboxStatus
+
+LOCK_SECONDS = 5.0
+"""How long a record may be held by another transaction before we turn to other work."""
+
+_LONGEST = 255
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What names one message in one group, however often Kafka delivers it.
+
+    Args:
+        group: the consumer group.
+        source, event_id: CloudEvents' pair; or, for a message that lacks one of them,
+            ``kafka:<cluster id>/<topic id>`` and ``<partition>/<offset>``.
+    """
+
+    group: str
+    source: str
+    event_id: str
+
+
+def identity(group: str, message: Message, origin: Callable[[Message], str]) -> Identity:
+    """Return what names ``message`` in ``group``.
+
+    Args:
+        origin: returns ``<cluster id>/<topic id>``; asked only for a message without an id of its
+            own. The topic's id belongs there since offsets start anew with a topic that is
+            deleted and made again.
+    """
+    attributes = Attributes.of(message)
+    if attributes.source and attributes.id:
+        return Identity(group, fitting(attributes.source), fitting(attributes.id))
+    source = f"kafka:{origin(message)}"
+    return Identity(group, fitting(source), f"{message.partition}/{message.offset}")
+
+
+def fitting(name: str) -> str:
+    """Return ``name``, or its hash where the column cannot hold it; no two names share one."""
+    if len(name) <= _LONGEST and "\x00" not in name:
+        return name
+    return "sha256:" + sha256(name.encode()).hexdigest()
+
+
+def record_done(
+    who: Identity, message: Message, *, using: str, handler: str, attempts: int
+) -> bool:
+    """Record that ``message`` is handled, in the transaction that is open on ``using``.
+
+    Call it before the handler: a second consumer with the same message then waits here, and sees
+    a duplicate as soon as the first one has committed.
+
+    Returns:
+        Whether the group had no record of it yet. If not, the handler must not run.
+
+    Raises:
+        RecordLocked: another transaction has been at it for more than five seconds.
+    """
+    record = _record(who, message, InboxStatus.DONE, handler, attempts)
+    connection = connections[using]
+    with connection.cursor() as cursor, _bounded_wait(connection, cursor, record):
+        return _insert(connection, cursor, record)
+
+
+def record_dead(
+    who: Identity, message: Message, *, using: str, handler: str, attempts: int, error: str
+) -> bool:
+    """Record that ``message`` went to its dead-letter topic, with its bytes and the reason.
+
+    Returns:
+        Whether the group had no record of it yet; an older record is left as it is.
+    """
+    record = _record(who, message, InboxStatus.DEAD, handler, attempts)
+    record.last_error = storable(error)
+    record.key, record.value = message.key, message.value
+    record.headers = headers_to_json(message.headers)
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        return _insert(connection, cursor, record)
+
+
+def is_recorded(who: Identity, using: str) -> bool:
+    """Tell whether the group has a record of that message, in whatever state."""
+    return (
+        InboxRecord.objects.using(using)
+        .filter(group=who.group, source=who.source, event_id=who.event_id)
+        .exists()
+    )
+
+
+def storable(text: str) -> str:
+    """Return text that any database takes: no NUL, no half of a surrogate pair."""
+    return text.replace("\x00", "�").encode("utf-8", "backslashreplace").decode()
+
+
+def _record(
+    who: Identity, message: Message, status: InboxStatus, handler: str, attempts: int
+) -> InboxRecord:
+    return InboxRecord(
+        group=who.group,
+        source=who.source,
+        event_id=who.event_id,
+        status=status,
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp=message.timestamp,
+        handler=handler[-_LONGEST:],
+        attempts=attempts,
+    )
+
+
+def _insert(connection: BaseDatabaseWrapper, cursor: CursorWrapper, record: InboxRecord) -> bool:
+    # The ORM's ignore_conflicts does not tell whether a row went in; the row count does.
+    fields = [field for field in record._meta.concrete_fields if not field.primary_key]
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    places = ", ".join(["%s"] * len(fields))
+    table = connection.ops.quote_name(record._meta.db_table)
+    values = [
+        field.get_db_prep_save(field.pre_save(record, add=True), connection) for field in fields
+    ]
+    statement = f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608  # names of our own model, values are parameters
+    cursor.execute(statement, values)
+    return bool(cursor.rowcount == 1)
+
+
+@contextmanager
+def _bounded_wait(
+    connection: BaseDatabaseWrapper, cursor: CursorWrapper, record: InboxRecord
+) -> Iterator[None]:
+    """Let PostgreSQL wait for a lock for a limited time inside the block, not after it."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    cursor.execute("SELECT current_setting('lock_timeout')")
+    before = cursor.fetchone()[0]
+    _set_lock_timeout(cursor, f"{LOCK_SECONDS:g}s")
+    try:
+        yield
+    except OperationalError as error:
+        if _state(error) != _LOCK_NOT_AVAILABLE:
+            raise
+        place = f"{record.topic}[{record.partition}]@{record.offset}"
+        raise RecordLocked(record.group, place, LOCK_SECONDS) from error
+    _set_lock_timeout(cursor, before)
+
+
+def _set_lock_timeout(cursor: CursorWrapper, value: str) -> None:
+    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [value])
+
+
+def _state(error: OperationalError) -> str | None:
+    driver = error.__cause__
+    state: str | None = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
+    return state

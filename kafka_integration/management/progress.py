@@ -1,0 +1,79 @@
+"""What a person or a log sees of a running relay."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+
+from ..signals import batch_relayed, event_held, relay_waiting
+
+_REPORT_EVERY = 5.0
+_REPEAT_EVERY = 30.0
+
+
+class RelayProgress:
+    """Writes lifecycle signals as lines; on a terminal the count moves on one line of its own.
+
+    Args:
+        out: where to write.
+    """
+
+    def __init__(self, out: OutputWrapper) -> None:
+        self.out = out
+        self.published = 0
+        self.held = 0
+        self._started = time.monotonic()
+        self._reported = self._started
+        self._said: tuple[str, float] = ("", 0.0)
+        self._on_count_line = False
+
+    def __enter__(self) -> RelayProgress:
+        batch_relayed.connect(self._relayed)
+        event_held.connect(self._held)
+        relay_waiting.connect(self._waiting)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        batch_relayed.disconnect(self._relayed)
+        event_held.disconnect(self._held)
+        relay_waiting.disconnect(self._waiting)
+        self._line(f"{self._count()}. Relay ended.")
+
+    def _relayed(self, published: int, **_: Any) -> None:
+        self.published += published
+        if self.out.isatty():
+            self.out.write(f"\r{self._count()}", ending="")
+            self.out.flush()
+            self._on_count_line = True
+        elif time.monotonic() - self._reported > _REPORT_EVERY:
+            self._line(self._count())
+            self._reported = time.monotonic()
+
+    def _held(self, event_id: object, topic: str, reason: str, **_: Any) -> None:
+        self.held += 1
+        self._line(f"Held back: event {event_id} of {topic}: {reason}")
+
+    def _waiting(self, reason: str, **_: Any) -> None:
+        said, at = self._said
+        if reason != said or time.monotonic() - at > _REPEAT_EVERY:
+            self._said = (reason, time.monotonic())
+            self._line(f"Waiting: {reason}")
+
+    def _count(self) -> str:
+        seconds = time.monotonic() - self._started
+        held = f", {self.held:,} held back" if self.held else ""
+        return f"Published {self.published:,} events in {seconds:.1f} s{held}"
+
+    def _line(self, text: str) -> None:
+        start = "\n" if self._on_count_line else ""
+        self._on_count_line = False
+        self.out.write(start + text)
+        self.out.flush()

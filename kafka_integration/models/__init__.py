@@ -1,0 +1,22 @@
+"""The tables: outbox, inbox."""
+
+from __future__ import annotations
+
+from .delivery import OutboxDelivery, Outcome
+from .inbox import InboxRecord, InboxStatus
+from .lease import OutboxLease, OutboxSetup
+from .outbox import EventStatus, OutboxEvent
+from .queue import OutboxHold, OutboxQueue
+
+__all__ = [
+    "EventStatus",
+    "InboxRecord",
+    "InboxStatus",
+    "OutboxDelivery",
+    "OutboxEvent",
+    "OutboxHold",
+    "OutboxLease",
+    "OutboxQueue",
+    "OutboxSetup",
+    "Outcome",
+]

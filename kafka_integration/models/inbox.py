@@ -1,0 +1,129 @@
+"""The inbox: which messages a consumer group has dealt with, and how.
+
+A record is written in the same transaction as its handler's effect, so that the effect happens
+once however often Kafka delivers the message.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.utils import timezone
+
+from ..events.envelope import Message, headers_from_json
+from .distinct import distinct_values
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class InboxStatus(models.TextChoices):
+    """How far a message has come in its group."""
+
+    DONE = "done"
+    PARKED = "parked"
+    DEAD = "dead"
+    DISCARDED = "discarded"
+
+
+class InboxRecordQuerySet(models.QuerySet["InboxRecord"]):
+    """Messages by what became of them."""
+
+    def due(self, group: str, now: datetime) -> Self:
+        """Return the group's parked messages whose time has come, oldest first."""
+        return self.filter(group=group, status=InboxStatus.PARKED, available_at__lte=now).order_by(
+            "pk"
+        )
+
+    def groups(self) -> list[str]:
+        """Return every group that has a record, sorted."""
+        return distinct_values(self, "group")
+
+    def topics(self) -> list[str]:
+        """Return every topic that there is a record for, sorted."""
+        return distinct_values(self, "topic")
+
+    def found_by(self, event_id: str) -> Self:
+        """Return the records of this event in all groups, by way of the identity's index."""
+        return self.filter(group__in=self.groups(), event_id=event_id)
+
+
+class InboxRecord(models.Model):
+    """One message in one group. ``source`` and ``event_id`` name it; see ``inbox.store``."""
+
+    group = models.CharField(max_length=255)
+    source = models.CharField(max_length=255)
+    event_id = models.CharField(max_length=255)
+    status = models.CharField(max_length=9, choices=InboxStatus.choices, default=InboxStatus.DONE)
+    topic = models.CharField(max_length=249)
+    partition = models.IntegerField()
+    offset = models.BigIntegerField()
+    timestamp = models.BigIntegerField(null=True, blank=True)
+    handler = models.CharField(max_length=255, blank=True, default="")
+    attempts = models.PositiveIntegerField(default=1)
+    last_error = models.TextField(blank=True, default="")
+    key = models.BinaryField(null=True, blank=True)
+    value = models.BinaryField(null=True, blank=True)
+    headers = models.JSONField(default=list, blank=True)
+    available_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = InboxRecordQuerySet.as_manager()
+
+    class Meta:
+        db_table = "kafka_inbox_record"
+        verbose_name = "inbox record"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["group", "source", "event_id"], name="kafka_inbox_identity"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["group", "available_at"],
+                name="kafka_inbox_parked",
+                condition=models.Q(status="parked"),
+            ),
+            models.Index(fields=["status", "created_at"], name="kafka_inbox_status"),
+            models.Index(fields=["topic", "created_at"], name="kafka_inbox_topic"),
+        ]
+        permissions = [
+            ("retry_inboxrecord", "Can retry dead inbox records"),
+            ("discard_inboxrecord", "Can discard dead inbox records"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group} {self.topic} {self.event_id}"
+
+    def message(self) -> Message:
+        """Return the message as it came from Kafka; only parked and dead records keep it."""
+        return Message(
+            topic=self.topic,
+            partition=self.partition,
+            offset=self.offset,
+            key=None if self.key is None else bytes(self.key),
+            value=None if self.value is None else bytes(self.value),
+            headers=headers_from_json(self.headers),
+            timestamp=self.timestamp,
+        )
+
+    def retry(self) -> bool:
+        """Hand a dead message to its group's consumer again; return whether it was dead."""
+        return self._leave_dead(status=InboxStatus.PARKED, available_at=timezone.now())
+
+    def discard(self) -> bool:
+        """Give a dead message up; return whether it was dead."""
+        return self._leave_dead(status=InboxStatus.DISCARDED)
+
+    def _leave_dead(self, **values: object) -> bool:
+        rows = (
+            type(self)
+            .objects.using(self._state.db or "default")
+            .filter(pk=self.pk, status=InboxStatus.DEAD)
+        )
+        changed = rows.update(updated_at=timezone.now(), **values)
+        self.refresh_from_db()
+        return bool(changed)

@@ -1,0 +1,148 @@
+"""The queue of unsent events, and the keys that are held back.
+
+Order is kept for each (topic, key), so hold and shard go by the hash of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from django.db import models, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+def key_hash(topic: str, key: str) -> int:
+    """Return the hash that stands for one unit of order: 63 bits, never negative."""
+    digest = blake2b(f"{topic}\x00{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
+    """Unsent events."""
+
+    def in_shards(self, shards: Iterable[int]) -> Self:
+        """Return the rows of these shards."""
+        return self.filter(shard__in=list(shards))
+
+    def sendable(self) -> Self:
+        """Return the rows that are due and not behind a hold, in the order of sending."""
+        due = models.Q(available_at=None) | models.Q(available_at__lte=Now())
+        return self.filter(due, blocked=False).order_by("position")
+
+    def held(self) -> Self:
+        """Return the rows whose key is held."""
+        return self.filter(_hold_exists())
+
+    def with_hold(self) -> Self:
+        """Annotate ``is_held``: whether the row's key is held."""
+        return self.annotate(is_held=_hold_exists())
+
+    def of_key(self, topic: str, hashed: int) -> Self:
+        """Return all rows of one unit of order."""
+        return self.filter(key_hash=hashed, event__topic=topic)
+
+    def block(self) -> int:
+        """Take the rows out of the relay's sight; return how many."""
+        return self.filter(blocked=False).update(blocked=True)
+
+    def unblock(self) -> int:
+        """Put the rows back into the relay's sight; return how many."""
+        return self.filter(blocked=True).update(blocked=False)
+
+
+def _hold_exists() -> models.Exists:
+    holds = OutboxHold.objects.filter(
+        topic=models.OuterRef("event__topic"), key_hash=models.OuterRef("key_hash")
+    )
+    return models.Exists(holds)
+
+
+class OutboxQueue(models.Model):
+    """One event that waits to be sent. ``position`` is the order within its topic and key."""
+
+    position = models.BigAutoField(primary_key=True)
+    event = models.ForeignKey(
+        "kafka_integration.OutboxEvent",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="queued",
+    )
+    shard = models.SmallIntegerField()
+    key_hash = models.BigIntegerField()
+    available_at = models.DateTimeField(null=True, blank=True)
+    blocked = models.BooleanField(default=False)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True, default="")
+
+    is_held: bool  # only with_hold() gives it
+
+    objects = OutboxQueueQuerySet.as_manager()
+
+    class Meta:
+        db_table = "kafka_outbox_queue"
+        verbose_name = "queued event"
+        indexes = [
+            models.Index(
+                fields=["shard", "position"],
+                name="kafka_outbox_queue_sendable",
+                condition=models.Q(blocked=False),
+            ),
+            models.Index(
+                fields=["key_hash", "position"],
+                name="kafka_outbox_queue_blocked",
+                condition=models.Q(blocked=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"position {self.position}"
+
+
+class OutboxHoldQuerySet(models.QuerySet["OutboxHold"]):
+    """Keys that are held back."""
+
+    def for_key(self, topic: str, hashed: int) -> Self:
+        """Return the hold on one unit of order, if there is one."""
+        return self.filter(topic=topic, key_hash=hashed)
+
+    def release(self) -> int:
+        """Delete the holds and unblock what waits behind them; return how many holds.
+
+        The hold is locked before anything is unblocked: a relay that is just blocking rows of the
+        key holds the same lock, so that no row stays blocked without a hold.
+        """
+        with transaction.atomic(using=self.db):
+            holds = list(self.select_for_update())
+            self.model.objects.using(self.db).filter(pk__in=[h.pk for h in holds]).delete()
+            for hold in holds:
+                OutboxQueue.objects.using(self.db).of_key(hold.topic, hold.key_hash).unblock()
+        return len(holds)
+
+
+class OutboxHold(models.Model):
+    """A key that must wait, with the reason. ``until`` None means: until someone decides."""
+
+    topic = models.CharField(max_length=249)
+    key_hash = models.BigIntegerField()
+    key = models.TextField()
+    until = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = OutboxHoldQuerySet.as_manager()
+
+    class Meta:
+        db_table = "kafka_outbox_hold"
+        verbose_name = "held key"
+        constraints = [
+            models.UniqueConstraint(fields=["topic", "key_hash"], name="kafka_outbox_hold_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.key}"

@@ -1,0 +1,296 @@
+"""Drains the outbox to Kafka: read, send, wait for every answer, record, again.
+
+A row leaves the queue only after Kafka has acknowledged its event. While Kafka is away the relay
+waits and counts nothing against any event.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event as Flag
+
+from django.db import InterfaceError, OperationalError, transaction
+
+from ..broker.admin import TopicAdmin
+from ..broker.producer import EventProducer
+from ..conf import settings
+from ..database import close_stale_connections
+from ..errors import (
+    AuthenticationFailed,
+    BrokerError,
+    BrokerUnavailable,
+    ConfigurationError,
+    TopicMissing,
+)
+from ..models import OutboxQueue
+from ..signals import batch_relayed, event_held, relay_waiting
+from .batch import Batch, pending, read, record
+from .leases import Leases
+from .sender import Sender
+
+log = logging.getLogger(__name__)
+
+_TOPIC_PAUSE = 10.0
+_SLICE = 0.2
+_OUTAGE_PAUSE = 1.0
+_STOP_PATIENCE = 3.0
+_ADMIN_PATIENCE = 3.0
+
+
+class Relay:
+    """One relay process.
+
+    Args:
+        using: alias of the outbox's database.
+        batch_size: events read, sent and recorded at once.
+        lease_seconds: how long our leases last without a sign of life.
+        idle_seconds: longest pause between two looks at an empty outbox.
+
+    Raises:
+        ConfigurationError: ``KAFKA_ENABLED`` is false, or a setting cannot be read.
+    """
+
+    def __init__(
+        self,
+        using: str = "default",
+        *,
+        batch_size: int | None = None,
+        lease_seconds: float | None = None,
+        idle_seconds: float | None = None,
+    ) -> None:
+        if not settings.enabled:
+            raise ConfigurationError(
+                "KAFKA_ENABLED is false, so models are saved without events and no relay starts. "
+                "Set it to true, or do not run a relay here."
+            )
+        self.using = using
+        self.batch_size = batch_size or settings.relay_batch_size
+        self.idle_seconds = settings.relay_idle_seconds if idle_seconds is None else idle_seconds
+        self.leases = Leases(using, lease_seconds or settings.relay_lease_seconds)
+        self.published = 0
+        self._stop = Flag()
+        self._sender = Sender(self._await_answers)
+        self._admin: TopicAdmin | None = None
+        self._known: set[str] = set()
+        self._closed: dict[str, tuple[float, BrokerError]] = {}
+
+    def stop(self) -> None:
+        """Ask the relay to finish its batch and end; safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Relay until :meth:`stop` is called.
+
+        Raises:
+            AuthenticationFailed: Kafka does not accept our credentials.
+        """
+        self._loop(lambda sent: False)
+
+    def drain(self) -> None:
+        """Relay until nothing that can be sent is left.
+
+        Raises:
+            AuthenticationFailed: Kafka does not accept our credentials.
+            TopicMissing: events remain whose topic does not exist.
+            TopicRefused: events remain for a topic that we may not write to.
+        """
+        self._loop(lambda sent: sent == 0 and self._is_empty())
+        self._raise_for_closed_topics()
+
+    def once(self) -> int:
+        """Relay at most one batch; return how many events were published.
+
+        Raises:
+            AuthenticationFailed: Kafka does not accept our credentials.
+            TopicMissing: events of the batch have a topic that does not exist.
+            TopicRefused: events of the batch have a topic that we may not write to.
+        """
+        self._loop(lambda sent: True)
+        self._raise_for_closed_topics()
+        return self.published
+
+    def _loop(self, enough: Callable[[int], bool]) -> None:
+        pause = 0.01
+        try:
+            while not self._stop.is_set():
+                sent = self._turn()
+                if sent is not None and enough(sent):
+                    return
+                pause = 0.01 if sent else min(pause * 1.5, self.idle_seconds)
+                if not sent:
+                    self._stop.wait(pause)
+        finally:
+            self._end()
+
+    def _turn(self) -> int | None:
+        """Do one round; return how many events went out, or None if we could not work."""
+        try:
+            close_stale_connections()
+            return self._relay_batch() if self._lead() else None
+        except (OperationalError, InterfaceError) as error:
+            self._wait(f"the database does not answer: {error}", _OUTAGE_PAUSE)
+        except BrokerUnavailable as error:
+            self._wait(str(error), _OUTAGE_PAUSE)
+        return None
+
+    def _lead(self) -> bool:
+        """Hold on to our leases or take them; return whether we hold any."""
+        if self.leases.shards:
+            if not self.leases.due() or self.leases.renew():
+                return True
+            self._lose()
+        if self.leases.acquire():
+            return True
+        self._wait(
+            f"another relay, {self.leases.holder() or 'just gone'}, holds the outbox's leases; "
+            "taking over when it ends",
+            min(1.0, self.leases.seconds / 3),
+        )
+        return False
+
+    def _relay_batch(self) -> int:
+        started = time.monotonic()
+        self._reopen()
+        rows = read(self.using, self.leases.shards, self.batch_size, self._closed)
+        rows = self._without_closed_topics(rows)
+        batch = Batch(rows)
+        if not rows or not self._hold_on() or not self._sender.send(batch):
+            return 0
+        self._record(batch)
+        sent = len(batch.sent)
+        self.published += sent
+        batch_relayed.send(
+            type(self),
+            published=sent,
+            held=len(batch.rejected()),
+            seconds=time.monotonic() - started,
+        )
+        return sent
+
+    def _await_answers(self, producer: EventProducer) -> bool:
+        """Wait until nothing is under way; False if we lost our leases meanwhile."""
+        waited = 0.0
+        while producer.flush(_SLICE):
+            waited += _SLICE
+            if waited % 5 < _SLICE:
+                self._report_outage(producer)
+            if isinstance(producer.last_error, AuthenticationFailed):
+                raise producer.last_error
+            if self._stop.is_set() and waited > _STOP_PATIENCE:
+                producer.abandon()
+            if not self._hold_on():
+                return False
+        return True
+
+    def _hold_on(self) -> bool:
+        """Renew the leases if it is time; False, and nothing is ours any more, if they are lost."""
+        if not self._still_leading():
+            self._lose()
+        return bool(self.leases.shards)
+
+    def _still_leading(self) -> bool:
+        if not self.leases.due():
+            return True
+        try:
+            return self.leases.renew()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("The leases cannot be renewed now: %s", error)
+            close_stale_connections()
+            return self.leases.valid()
+
+    def _record(self, batch: Batch) -> None:
+        while True:
+            try:
+                with transaction.atomic(using=self.using):
+                    record(self.using, batch, self.leases.lock())
+                break
+            except (OperationalError, InterfaceError) as error:
+                if self._stop.is_set() or not self.leases.valid():
+                    raise  # our next owner sends the batch again
+                self._wait(f"the database does not answer: {error}", _OUTAGE_PAUSE)
+                close_stale_connections()
+        self._react(batch)
+
+    def _react(self, batch: Batch) -> None:
+        for row, error in batch.rejected():
+            log.error("Event %s is held back: %s", row.event.event_id, error)
+            event_held.send(
+                type(self),
+                event_id=row.event.event_id,
+                topic=row.event.topic,
+                key_hash=row.key_hash,
+                reason=str(error),
+            )
+        for topic, error in batch.closed_topics().items():
+            self._close(topic, error)
+        failure = batch.other_failure()
+        if failure and not self._stop.is_set():
+            self._wait(str(failure), _OUTAGE_PAUSE)
+
+    def _without_closed_topics(self, rows: list[OutboxQueue]) -> list[OutboxQueue]:
+        for topic in {row.event.topic for row in rows} - self._known:
+            self._look_up(topic)
+        return [row for row in rows if row.event.topic in self._known]
+
+    def _look_up(self, topic: str) -> None:
+        try:
+            if self._get_admin().missing([topic]):
+                raise TopicMissing([topic], settings.broker)
+        except (BrokerUnavailable, AuthenticationFailed):
+            raise
+        except BrokerError as error:
+            self._close(topic, error)
+        else:
+            self._known.add(topic)
+
+    def _close(self, topic: str, error: BrokerError) -> None:
+        self._known.discard(topic)
+        self._closed[topic] = time.monotonic() + _TOPIC_PAUSE, error
+        self._say(f"{error} Its events wait.")
+
+    def _raise_for_closed_topics(self) -> None:
+        """Raise what keeps topics closed: the missing ones in one error, or else the first."""
+        if not self._closed or self._stop.is_set():
+            return
+        errors = {topic: error for topic, (_, error) in self._closed.items()}
+        missing = [topic for topic, error in errors.items() if isinstance(error, TopicMissing)]
+        raise TopicMissing(missing, settings.broker) if missing else next(iter(errors.values()))
+
+    def _reopen(self) -> None:
+        now = time.monotonic()
+        self._closed = {topic: item for topic, item in self._closed.items() if item[0] > now}
+
+    def _is_empty(self) -> bool:
+        return pending(self.using, self.leases.shards, self._closed) == 0
+
+    def _report_outage(self, producer: EventProducer) -> None:
+        reason = producer.last_error or BrokerUnavailable(settings.broker)
+        self._say(f"{reason} Events wait in the outbox; nothing is lost.")
+
+    def _wait(self, reason: str, seconds: float) -> None:
+        self._say(reason)
+        self._stop.wait(seconds)
+
+    def _say(self, reason: str) -> None:
+        relay_waiting.send(type(self), reason=reason)
+
+    def _lose(self) -> None:
+        self._say("our leases have run out; what was under way is read again by their next owner")
+        self.leases.shards = []
+        self._sender.discard_producer()
+
+    def _get_admin(self) -> TopicAdmin:
+        if self._admin is None:
+            self._admin = TopicAdmin(_ADMIN_PATIENCE)
+        return self._admin
+
+    def _end(self) -> None:
+        self._sender.discard_producer()
+        if not self.leases.shards:
+            return
+        try:
+            self.leases.release()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("The leases could not be given back; they expire by themselves: %s", error)

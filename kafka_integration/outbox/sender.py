@@ -1,0 +1,117 @@
+"""Hands events to Kafka, in order, and finds the one that spoils a batch."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..broker.producer import GAPLESS, Delivery, EventProducer
+from ..errors import BrokerError
+from ..models import OutboxQueue
+from .batch import Batch, Sent, wire_headers
+
+# Batches are bounded by bytes, not by count.
+_SWIFT = GAPLESS | {"queue_buffering_max_messages": 0}
+# A producer's start takes half a second, so a topic that rejects often must not cost many.
+_CAREFUL_SECONDS = 10.0
+_CAREFUL = {"queue_buffering_max_messages": 0, "batch_num_messages": 1}
+
+
+class Sender:
+    """Sends batches of the outbox, swiftly while Kafka takes everything, else with care.
+
+    Kafka takes or rejects a producer's batch as a whole, be it for one event's sake. Swiftly, all
+    events are handed over at once, and the producer stops at the first rejection, so that no later
+    event of a key is written before an earlier one. What is unsent then, and what follows for some
+    seconds, goes with care: each event in a producer's batch of its own, one of a key at a time.
+
+    Args:
+        wait: waits for all answers of the producer; False if we must not go on.
+    """
+
+    def __init__(self, wait: Callable[[EventProducer], bool]) -> None:
+        self._wait = wait
+        self._producer: EventProducer | None = None
+        self._careful_until = 0.0
+
+    def send(self, batch: Batch) -> bool:
+        """Send a batch's rows and note in it what Kafka said; False if we must not go on."""
+        if time.monotonic() < self._careful_until:
+            return self._send_with_care(batch)
+        if self._careful_until:
+            self.discard_producer()
+        attempt = Batch(batch.rows)
+        if not self._attempt(attempt):
+            return False
+        batch.sent = attempt.sent
+        if not attempt.rejected():
+            batch.failed = attempt.failed
+            return True
+        self._careful_until = time.monotonic() + _CAREFUL_SECONDS
+        return self._send_with_care(batch)
+
+    def discard_producer(self) -> None:
+        """Withdraw what is under way and begin anew with the next batch."""
+        if self._producer:
+            self._producer.abandon()
+        self._producer = None
+        self._careful_until = 0.0
+
+    def _attempt(self, attempt: Batch) -> bool:
+        producer = self._open(_SWIFT)
+        for row in attempt.rows:
+            if not attempt.withholds(row):
+                _hand_over(producer, attempt, row)
+        proceed = self._wait(producer)
+        if attempt.failed or not proceed:
+            self.discard_producer()
+        return proceed
+
+    def _send_with_care(self, batch: Batch) -> bool:
+        producer = self._open(_CAREFUL)
+        for turn in _rounds(batch.unsent()):
+            for row in turn:
+                if not batch.withholds(row):
+                    _hand_over(producer, batch, row)
+            proceed = self._wait(producer)
+            if not proceed or batch.other_failure():
+                self.discard_producer()
+                return proceed
+        return True
+
+    def _open(self, options: Mapping[str, Any]) -> EventProducer:
+        if self._producer is None:
+            self._producer = EventProducer(**options)
+        return self._producer
+
+
+def _rounds(rows: Sequence[OutboxQueue]) -> list[list[OutboxQueue]]:
+    """Return the rows in rounds, each of which has at most one of a key; order is kept."""
+    rounds: list[list[OutboxQueue]] = []
+    seen: Counter[tuple[str, int]] = Counter()
+    for row in rows:
+        unit = row.event.topic, row.key_hash
+        if seen[unit] == len(rounds):
+            rounds.append([])
+        rounds[seen[unit]].append(row)
+        seen[unit] += 1
+    return rounds
+
+
+def _hand_over(producer: EventProducer, batch: Batch, row: OutboxQueue) -> None:
+    event = row.event
+    note = _note(batch, row)
+    producer.send(event.topic, bytes(event.value), event.key, wire_headers(row), note)
+
+
+def _note(batch: Batch, row: OutboxQueue) -> Callable[[Delivery], None]:
+    def note(delivery: Delivery) -> None:
+        error: BrokerError | None = delivery.error
+        if error:
+            batch.failed.append((row, error))
+        else:
+            batch.sent.append(Sent(row, delivery.topic, delivery.partition, delivery.offset))
+
+    return note

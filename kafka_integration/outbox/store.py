@@ -1,0 +1,154 @@
+"""Writes events into the outbox: one statement for both of its tables where the database can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+
+from ..conf import settings
+from ..errors import EventTooLarge, UnusableKey
+from ..models import OutboxEvent, OutboxQueue, OutboxSetup
+from ..models.lease import DEFAULT_SHARDS
+from ..models.queue import key_hash
+
+_ADVISORY_CLASS = 0x4B61666B  # "Kafk": keeps our locks apart from the application's own
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event about to be stored.
+
+    Args:
+        event_id: unique, growing (UUIDv7).
+        topic, key, value, headers: as they shall be on the wire.
+        created_at: when it happened; aware.
+        available_at: not to be sent before, or None.
+    """
+
+    event_id: UUID
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+    created_at: datetime
+    available_at: datetime | None = None
+
+    @property
+    def key_hash(self) -> int:
+        """The unit of order that the event belongs to."""
+        return key_hash(self.topic, self.key)
+
+    def size(self) -> int:
+        """Return the bytes of key, value and headers together."""
+        headers = sum(len(name) + len(text.encode()) for name, text in self.headers.items())
+        return len(self.key.encode()) + len(self.value) + headers
+
+    def check(self) -> None:
+        """Refuse what could be stored but never sent.
+
+        Raises:
+            UnusableKey: the key is empty, too long, or holds a NUL.
+            EventTooLarge: it has more than ``KAFKA_MAX_MESSAGE_BYTES`` bytes.
+        """
+        if not self.key or "\x00" in self.key or len(self.key.encode()) > UnusableKey.LIMIT:
+            raise UnusableKey(self.topic, self.key)
+        if self.size() > settings.max_message_bytes:
+            raise EventTooLarge(self.topic, self.size(), settings.max_message_bytes)
+
+
+def append(using: str, events: Sequence[NewEvent]) -> None:
+    """Store events in the open transaction of the database ``using``, in the order given.
+
+    Raises:
+        PublishError: see :meth:`NewEvent.check`; nothing is stored.
+    """
+    if not events:
+        return
+    for event in events:
+        event.check()
+    if connections[using].vendor == "postgresql":
+        _append_in_one_statement(using, events)
+    else:
+        _append_by_orm(using, events)
+
+
+def lock_keys(using: str, events: Sequence[NewEvent]) -> None:
+    """Let only one transaction at a time add to each event's (topic, key), until it ends.
+
+    Needed where nothing else does: two transactions that publish under one key without locking
+    one row could commit in the other order than they took their positions.
+    """
+    if connections[using].vendor != "postgresql":
+        return  # SQLite has one writer at a time
+    # Sorted, so that two transactions never wait for each other.
+    hashes = sorted({event.key_hash % 2**31 for event in events})
+    with connections[using].cursor() as cursor:
+        for hashed in hashes:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_ADVISORY_CLASS, hashed])
+
+
+_APPEND = """
+WITH input AS (
+    SELECT * FROM unnest(
+        %s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::timestamptz[],
+        %s::bigint[], %s::timestamptz[]
+    ) WITH ORDINALITY AS input (
+        event_id, topic, key, value, headers, created_at, key_hash, available_at, place
+    )
+), event AS (
+    INSERT INTO kafka_outbox_event (event_id, topic, key, value, headers, created_at)
+    SELECT event_id, topic, key, value, headers::jsonb, created_at FROM input ORDER BY place
+    RETURNING id, event_id
+)
+INSERT INTO kafka_outbox_queue
+    (event_id, shard, key_hash, available_at, blocked, attempts, last_error)
+SELECT event.id,
+       mod(input.key_hash, coalesce((SELECT shard_count FROM kafka_outbox_setup), %s)),
+       input.key_hash, input.available_at, false, 0, ''
+FROM input JOIN event USING (event_id) ORDER BY input.place
+"""
+
+
+def _append_in_one_statement(using: str, events: Sequence[NewEvent]) -> None:
+    columns: list[list[Any]] = [
+        [str(event.event_id) for event in events],
+        [event.topic for event in events],
+        [event.key for event in events],
+        [event.value for event in events],
+        [json.dumps(dict(event.headers)) for event in events],
+        [event.created_at for event in events],
+        [event.key_hash for event in events],
+        [event.available_at for event in events],
+    ]
+    with connections[using].cursor() as cursor:
+        cursor.execute(_APPEND, [*columns, DEFAULT_SHARDS])
+
+
+def _append_by_orm(using: str, events: Sequence[NewEvent]) -> None:
+    shards = OutboxSetup.objects.using(using).shards()
+    rows = OutboxEvent.objects.using(using).bulk_create(
+        OutboxEvent(
+            event_id=event.event_id,
+            topic=event.topic,
+            key=event.key,
+            value=event.value,
+            headers=dict(event.headers),
+            created_at=event.created_at,
+        )
+        for event in events
+    )
+    OutboxQueue.objects.using(using).bulk_create(
+        OutboxQueue(
+            event=row,
+            shard=event.key_hash % shards,
+            key_hash=event.key_hash,
+            available_at=event.available_at,
+        )
+        for row, event in zip(rows, events, strict=True)
+    )

@@ -1,0 +1,27 @@
+"""Lifecycle signals. Loops send them; logs, metrics and progress displays listen.
+
+A receiver that raises stops the loop that sent the signal: receivers must be small and safe.
+"""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+relay_waiting = Signal()
+"""A relay cannot work now. Arguments: ``reason`` (str)."""
+
+batch_relayed = Signal()
+"""A batch left the outbox. Arguments: ``published`` (int), ``held`` (int), ``seconds`` (float)."""
+
+event_held = Signal()
+"""Kafka refused an event for good. Arguments: ``event_id``, ``topic``, ``key_hash``, ``reason``."""
+
+message_handled = Signal()
+"""A message was dealt with. Arguments: ``group``, ``message``, ``outcome`` (Outcome)."""
+
+message_failed = Signal()
+"""A try failed and another follows. Arguments: ``group``, ``message``, ``attempt``, ``error``,
+``pause`` (seconds)."""
+
+message_dead = Signal()
+"""A message went to its dead-letter topic. Arguments: ``group``, ``message``, ``reason``."""

@@ -1,0 +1,11 @@
+"""The campaigns app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class CampaignsConfig(AppConfig):
+    """Names the app; its ``events.py`` is found by kafka_integration."""
+
+    name = "mediajira.campaigns"

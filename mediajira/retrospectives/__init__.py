@@ -1,0 +1,3 @@
+"""Retrospectives: what a team learns from a completed campaign."""
+
+from __future__ import annotations

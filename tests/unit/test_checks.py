@@ -1,0 +1,110 @@
+"""The system checks on topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from django.contrib.auth.models import Group
+from django.core.checks import CheckMessage, run_checks
+from pytest_django import Settings
+
+from kafka_integration import Event, EventData, created, handles, publishes
+from kafka_integration.events.registry import registry
+
+
+class GroupCreated(EventData):
+    """A contract of these tests."""
+
+    name: str
+
+
+@pytest.fixture(autouse=True)
+def _empty_registry() -> Iterator[None]:
+    with registry.isolated():
+        yield
+
+
+@pytest.fixture
+def topics(tmp_path: Path, settings: Settings) -> Path:
+    """A catalogue with ``a.b.json`` that has dead letters, and ``a.c.json`` that has none."""
+    file = tmp_path / "topics.yaml"
+    common = {"description": "x", "retention_days": 1, "partitions": 1}
+    entries = [
+        {"name": "a.b.json", **common},
+        {"name": "a.b.json.dlq", "dead_letter_of": "a.b.json", **common},
+        {"name": "a.c.json", **common},
+    ]
+    file.write_text(yaml.safe_dump({"environments": {"development": {}}, "topics": entries}))
+    settings.KAFKA_TOPICS_FILE = str(file)
+    return file
+
+
+def publish_to(topic: str) -> None:
+    publishes(Group, GroupCreated, topic=topic, when=created)
+
+
+def handle(topic: str) -> None:
+    @handles(topic, GroupCreated)
+    def greet(event: Event[GroupCreated]) -> None:
+        """Handle nothing."""
+
+
+def found() -> list[CheckMessage]:
+    return list(run_checks(tags=["kafka"]))
+
+
+def test_nothing_to_say_when_all_is_there(topics: Path) -> None:
+    publish_to("a.b.json")
+    publish_to("a.c.json")
+    handle("a.b.json")
+    assert found() == []
+
+
+def test_a_published_topic_must_be_in_the_catalogue(topics: Path) -> None:
+    publish_to("a.x.json")
+    [message] = found()
+    assert message.id == "kafka.E001"
+    assert "a.x.json is not in the catalogue. Published by auth.Group." in message.msg
+    assert str(topics) in (message.hint or "")
+
+
+def test_a_handled_topic_needs_itself_and_its_dead_letters(topics: Path) -> None:
+    handle("a.x.json")
+    assert [message.id for message in found()] == ["kafka.E001", "kafka.E002"]
+    assert all("Handled by" in message.msg and "greet" in message.msg for message in found())
+
+
+def test_a_handled_topic_needs_dead_letters_and_a_published_one_does_not(topics: Path) -> None:
+    publish_to("a.c.json")
+    handle("a.c.json")
+    [message] = found()
+    assert message.id == "kafka.E002"
+    assert "a.c.json.dlq" in message.msg
+    assert "dead_letter_of: a.c.json" in (message.hint or "")
+
+
+def test_each_problem_of_the_catalogue_is_a_message(topics: Path) -> None:
+    topics.write_text("environments: {development: {}}\ntopics: [{name: bad}, 3]\n")
+    messages = found()
+    assert {message.id for message in messages} == {"kafka.E003"}
+    assert len(messages) == 2
+    assert all("kafka_topics validate" in (message.hint or "") for message in messages)
+
+
+def test_a_catalogue_that_is_not_there(settings: Settings) -> None:
+    settings.KAFKA_TOPICS_FILE = "nowhere.yaml"
+    [message] = found()
+    assert message.id == "kafka.E003"
+    assert "KAFKA_TOPICS_FILE" in message.msg
+
+
+def test_no_catalogue_is_a_warning_once_topics_are_used(settings: Settings) -> None:
+    settings.KAFKA_TOPICS_FILE = ""
+    assert found() == []
+    publish_to("a.b.json")
+    [message] = found()
+    assert message.id == "kafka.W001"
+    assert not message.is_serious()
