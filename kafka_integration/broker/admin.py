@@ -34,6 +34,7 @@ from .plan import Action, ExistingTopic, Kind
 T = TypeVar("T")
 
 _MOCK = "mockCluster"
+_ASK_AGAIN = 0.2
 # What brokers older than Kafka 2.8 (KIP-516) answer, whose topics have no id.
 _NO_ID = "A" * 22
 _NOT_THERE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -101,12 +102,21 @@ class TopicAdmin:
             for name, answer in found.items()
         }
 
-    def missing(self, names: Iterable[str]) -> set[str]:
+    def missing(self, names: Iterable[str], patience: float = 0.0) -> set[str]:
         """Return those of ``names`` that Kafka does not have.
 
         The mock cluster makes a topic when it is asked for, so there none is missing.
+
+        Args:
+            patience: seconds to go on asking for what is missing. A broker hears of a topic a
+                moment after it was made.
         """
-        return {name for name in names if self._lacks(name)}
+        deadline = time.monotonic() + patience
+        missing = {name for name in names if self._lacks(name)}
+        while missing and time.monotonic() < deadline:
+            time.sleep(_ASK_AGAIN)
+            missing = {name for name in missing if self._lacks(name)}
+        return missing
 
     def existing(self, catalogue: Catalogue) -> dict[str, ExistingTopic]:
         """Return Kafka's topics by name; settings only of those that the catalogue holds."""

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 _PARKED_EVERY = 1.0
 _OUTAGE_SECONDS = 5.0
+_TOPIC_SECONDS = 2.0
 
 
 class Worker:
@@ -157,7 +158,7 @@ class Worker:
 
     def _require_topics(self, admin: TopicAdmin) -> None:
         wanted = [name for topic in self.topics for name in (topic, dead_letter_topic(topic))]
-        missing = admin.missing(wanted)
+        missing = admin.missing(wanted, patience=_TOPIC_SECONDS)
         if missing:
             raise TopicMissing(missing, settings.broker)
 
