@@ -24,13 +24,13 @@ class EventData(BaseModel):
 
     Class attributes:
         event_type: the CloudEvents ``type``; by default the class's name.
-        version: raise it when readers of the old contract would break.
+        event_version: raise it when readers of the old contract would break.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     event_type: ClassVar[str] = ""
-    version: ClassVar[int] = 1
+    event_version: ClassVar[int] = 1
 
     @classmethod
     def type_name(cls) -> str:

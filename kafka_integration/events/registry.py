@@ -76,7 +76,7 @@ class Handler:
     def claim(self) -> str:
         """Return what only one handler may handle, as text."""
         return (
-            f"type {self.contract.type_name()!r} version {self.contract.version} of topic "
+            f"type {self.contract.type_name()!r} version {self.contract.event_version} of topic "
             f"{self.topic} in group {self.group!r}"
         )
 

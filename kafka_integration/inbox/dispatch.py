@@ -10,7 +10,11 @@ from typing import Any
 from django.db import transaction
 from pydantic import ValidationError
 
-from ..database import require_open_connection, require_sound_transaction
+from ..database import (
+    forget_past_errors,
+    require_open_connection,
+    require_sound_transaction,
+)
 from ..errors import InvalidMessage, UnknownVersion
 from ..events.contract import EventData
 from ..events.envelope import Attributes, Event, Message
@@ -68,7 +72,7 @@ def read(message: Message, handler: Handler, who: Identity) -> Event[Any]:
         id=attributes.id or who.event_id,
         source=attributes.source or who.source,
         type=attributes.type or handler.contract.type_name(),
-        version=handler.contract.version,
+        version=handler.contract.event_version,
         time=attributes.time,
         key=_key_text(message.key),
         message=message,
@@ -104,6 +108,7 @@ def call(handler: Handler, event: Event[Any]) -> None:
         TransactionManagementError: it left the transaction unable to commit.
     """
     who = f"Handler {handler.name}"
+    forget_past_errors()
     try:
         handler.function(event)
     except Exception:
@@ -147,7 +152,7 @@ def _only_type(handlers: Sequence[Handler]) -> str:
 
 
 def _of_version(message: Message, attributes: Attributes, handlers: Sequence[Handler]) -> Handler:
-    by_version = {handler.contract.version: handler for handler in handlers}
+    by_version = {handler.contract.event_version: handler for handler in handlers}
     said = message.header("ce_dataversion")
     if said is None and len(by_version) == 1:
         return handlers[0]

@@ -31,7 +31,7 @@ class ConsumerConsole:
         self._line(f"Group {self.worker.group} reads {', '.join(self.worker.topics)}.")
         for handler in self.worker.handlers:
             contract = handler.contract
-            kind = f"{contract.type_name()} v{contract.version}"
+            kind = f"{contract.type_name()} v{contract.event_version}"
             self._line(f"  {handler.topic}  {kind}  ->  {handler.name}")
         return self
 

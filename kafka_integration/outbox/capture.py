@@ -178,7 +178,7 @@ def _new_event(
     event_id, now = uuid7(), timezone.now()
     headers = headers_for(
         type=data.type_name(),
-        version=data.version,
+        version=data.event_version,
         id=str(event_id),
         source=settings.source,
         time=timezone.make_aware(now) if timezone.is_naive(now) else now,

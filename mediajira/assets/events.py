@@ -16,7 +16,7 @@ class AssetData(EventData):
     asset_id: UUID
     campaign_id: UUID
     name: str
-    asset_version: int
+    version: int
     owner_id: int
     status: str
 
@@ -65,7 +65,7 @@ def record_updated(event: Event[AssetUpdated]) -> None:
     """Write the change into the campaign's history."""
     timeline.record(
         event,
-        f"Asset {event.data.name!r} was changed; it is at version {event.data.asset_version}.",
+        f"Asset {event.data.name!r} was changed; it is at version {event.data.version}.",
     )
 
 
@@ -73,7 +73,7 @@ def record_updated(event: Event[AssetUpdated]) -> None:
 def record_status(event: Event[AssetStatusChanged]) -> None:
     """Write the step into the campaign's history."""
     step = f"from {event.data.previous_status} to {event.data.status}"
-    timeline.record(event, f"Asset {event.data.name!r} v{event.data.asset_version} went {step}.")
+    timeline.record(event, f"Asset {event.data.name!r} v{event.data.version} went {step}.")
 
 
 @handles("asset.deleted.json", AssetDeleted)

@@ -50,11 +50,6 @@ class Asset(Stateful):
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
 
-    @property
-    def asset_version(self) -> int:
-        """The version as events name it: there, ``version`` is that of the contract."""
-        return self.version
-
     def submit(self) -> None:
         """Ask for a review.
 

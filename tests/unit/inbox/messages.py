@@ -25,7 +25,7 @@ class MadeAnew(Made):
     """The next version of its contract."""
 
     event_type = "Made"
-    version = 2
+    event_version = 2
 
 
 class Broken(EventData):

@@ -44,7 +44,7 @@ def received() -> Callable[..., Event[Any]]:
             id="event-1",
             source="mediajira",
             type=data.type_name(),
-            version=data.version,
+            version=data.event_version,
             time=time,
             key="key",
             message=Message("some.topic.json", 0, 0, b"key", b"{}"),

@@ -57,5 +57,5 @@ def test_whoever_reads_a_topic_reads_what_is_published_there(topic: str) -> None
     for handler in registry.handlers:
         if handler.topic == topic:
             assert handler.contract.type_name() == published.type_name()
-            assert handler.contract.version == published.version
+            assert handler.contract.event_version == published.event_version
             assert set(handler.contract.model_fields) <= set(published.model_fields)

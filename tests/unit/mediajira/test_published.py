@@ -89,7 +89,7 @@ def test_a_new_asset(campaign: Campaign, owner: User) -> None:
         "asset_id": str(asset.pk),
         "campaign_id": str(campaign.pk),
         "name": "Banner",
-        "asset_version": 1,
+        "version": 1,
         "owner_id": owner.pk,
         "status": "draft",
         "url": "s3://1",
@@ -107,7 +107,7 @@ def test_an_assets_review(asset: Asset) -> None:
 def test_a_new_version_of_a_draft(asset: Asset) -> None:
     published()
     asset.new_version("s3://2")
-    assert (last_data()["asset_version"], last_data()["url"]) == (2, "s3://2")
+    assert (last_data()["version"], last_data()["url"]) == (2, "s3://2")
     assert published() == [("asset.updated.json", str(asset.pk))]
 
 

@@ -12,7 +12,7 @@ COMMON = {
     "asset_id": uuid4(),
     "campaign_id": uuid4(),
     "name": "Banner",
-    "asset_version": 2,
+    "version": 2,
     "owner_id": 1,
     "status": "approved",
 }
