@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
 import environ
+from django.conf import ENVIRONMENT_VARIABLE
 from django.conf import settings as django_settings
 
 from .errors import ConfigurationError
@@ -31,6 +32,11 @@ def in_container() -> bool:
 def default_broker() -> str:
     """Return the address of Kafka's listener that fits where this process runs."""
     return "kafka:9092" if in_container() else "localhost:29092"
+
+
+def _has_django_settings() -> bool:
+    # A plain script has none: for the plain clients the environment is enough.
+    return django_settings.configured or ENVIRONMENT_VARIABLE in os.environ
 
 
 class Setting(Generic[T]):
@@ -64,7 +70,7 @@ class Setting(Generic[T]):
         Raises:
             ConfigurationError: the environment's text cannot be converted.
         """
-        if hasattr(django_settings, self.name):
+        if _has_django_settings() and hasattr(django_settings, self.name):
             found: T = getattr(django_settings, self.name)
             return found
         if os.environ.get(self.name):

@@ -62,6 +62,16 @@ def is_outage(error: BaseException) -> bool:
     )
 
 
+def forget_past_errors() -> None:
+    """Clear the errors that broke earlier transactions.
+
+    Django keeps the last one of each connection for good and names it as the cause when a later
+    transaction is broken, where an old outage would be taken for a new one.
+    """
+    for connection in connections.all(initialized_only=True):
+        connection.rollback_exc = None  # type: ignore[attr-defined]  # Django has it since 4.2
+
+
 def require_sound_transaction(using: str, who: str) -> None:
     """Make sure that the open transaction would commit what was done in it.
 
@@ -74,16 +84,19 @@ def require_sound_transaction(using: str, who: str) -> None:
 
     Raises:
         ConnectionClosed: its connection was closed.
+        InterfaceError: its connection was lost, which is an outage, whoever caught the error.
         TransactionManagementError: it would roll back.
     """
     connection = connections[using]
     require_open_connection(using, who)
+    if getattr(connection.connection, "closed", False):
+        raise InterfaceError(f"The connection to database {using!r} was lost under {who}.")
     if connection.needs_rollback or _is_aborted(connection):
         raise transaction.TransactionManagementError(
             f"{who} left its transaction on database {using!r} broken: it caught a database error "
             "or set a rollback. Put the statement that may fail into a "
             f"'with transaction.atomic(using={using!r}):' of its own and catch the error outside."
-        ) from getattr(connection, "rollback_exc", None)
+        )
 
 
 def require_open_connection(using: str, who: str) -> None:

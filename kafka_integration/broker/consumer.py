@@ -33,7 +33,7 @@ _MISSING_GRACE = 15.0
 
 
 class EventConsumer:
-    """A member of a consumer group. Call all its methods from one thread.
+    """A member of a consumer group from its first :meth:`poll` on. Call it from one thread.
 
     :meth:`finished` stores a message's offset in the client. Stored offsets are committed every
     ``commit_interval`` seconds, before a partition is handed to another member, and at the end;
@@ -84,12 +84,7 @@ class EventConsumer:
             **overrides,
         )
         self.offsets = GroupOffsets(self._consumer, self.topics, self._troubles)
-        self._consumer.subscribe(
-            list(self.topics),
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
-        )
+        self._joining = False
 
     def poll(self, timeout: float) -> Message | None:
         """Return the next message, or None if there is none within ``timeout`` seconds.
@@ -172,7 +167,20 @@ class EventConsumer:
             )
         return not thread.is_alive()
 
+    def _join(self) -> None:
+        # Not before the first poll: until a join is answered, which may take as long as another
+        # member's slowest handler, the coordinator answers nothing else on our connection.
+        self._joining = True
+        self._consumer.subscribe(
+            list(self.topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
     def _next(self, timeout: float) -> Message | None:
+        if not self._joining:
+            self._join()
         found = self._consumer.poll(timeout)
         self._troubles.raise_worst()
         self._check_missing()

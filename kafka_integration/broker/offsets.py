@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from .consumer_errors import Troubles, explain_reading
 
@@ -15,6 +16,18 @@ Place = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
 _REQUEST_SECONDS = 10.0
+_PAUSE_SECONDS = 0.2
+# A new Kafka says so until its topic of offsets is made, and any while a broker comes or goes.
+_SETTLING = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError._WAIT_COORD,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
 
 
 class GroupOffsets:
@@ -61,8 +74,12 @@ class GroupOffsets:
         return self._ask(lambda: self._consumer.get_watermark_offsets(where, _REQUEST_SECONDS))
 
     def _ask(self, request: Callable[[], T]) -> T:
-        try:
-            return request()
-        except KafkaException as error:
-            self._troubles.raise_worst()
-            raise explain_reading(error.args[0], ", ".join(self._topics)) from error
+        deadline = time.monotonic() + _REQUEST_SECONDS
+        while True:
+            try:
+                return request()
+            except KafkaException as error:
+                if error.args[0].code() not in _SETTLING or time.monotonic() > deadline:
+                    self._troubles.raise_worst()
+                    raise explain_reading(error.args[0], ", ".join(self._topics)) from error
+            time.sleep(_PAUSE_SECONDS)

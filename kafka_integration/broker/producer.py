@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,14 +45,15 @@ class EventProducer:
     one.
 
     Args:
+        required: librdkafka properties that nothing may change, not even ``KAFKA_CLIENT_OPTIONS``.
         overrides: librdkafka properties, with ``_`` where the name has a dot.
     """
 
-    def __init__(self, **overrides: Any) -> None:
+    def __init__(self, required: Mapping[str, Any] | None = None, **overrides: Any) -> None:
         self.last_error: BrokerError | None = None
         limits = {"message_max_bytes": settings.max_message_bytes + _OVERHEAD}
-        config = client_config(**_DEFAULTS | limits | overrides) | {"error_cb": self._on_error}
-        self._producer = make_client(Producer, config)
+        config = client_config(**_DEFAULTS | limits | overrides) | dict(required or {})
+        self._producer = make_client(Producer, config | {"error_cb": self._on_error})
 
     def send(
         self,
@@ -94,6 +95,9 @@ class EventProducer:
         except KafkaException as error:
             if not error.args[0].fatal():
                 raise explain(error.args[0]) from error
+            # What is on its way may still be taken; waiting for the answer saves a repeat.
+            self._producer.purge(in_flight=False)
+            self._serve(min(timeout, 1.0))
             self.abandon()
             return len(self._producer)
 
@@ -128,15 +132,18 @@ class EventProducer:
     def abandon(self) -> None:
         """Withdraw what is queued and under way; its reports come as errors. Recalls nothing."""
         self._producer.purge()
-        deadline = time.monotonic() + 1.0
-        # Not flush(): it raises at once in a producer that has failed for good.
-        while len(self._producer) and time.monotonic() < deadline:
-            self._producer.poll(0.05)
+        self._serve(1.0)
 
     def close(self, timeout: float = 5.0) -> None:
         """Wait for what is under way, at most ``timeout`` seconds, and withdraw the rest."""
         if self.flush(timeout):
             self.abandon()
+
+    def _serve(self, timeout: float) -> None:
+        """Serve reports until none is missing; unlike flush(), in a failed producer too."""
+        deadline = time.monotonic() + timeout
+        while len(self._producer) and time.monotonic() < deadline:
+            self._producer.poll(0.05)
 
     def _on_error(self, error: KafkaError) -> None:
         found = explain(error)
@@ -171,11 +178,11 @@ GAPLESS: dict[str, Any] = {
     # sequence number from a producer that it does not know yet on a partition, and librdkafka
     # starts a new epoch and goes on. A broker works on one request of a connection at a time, so
     # that more in flight would save little.
-    "enable_gapless_guarantee": True,
-    "max_in_flight": 1,
+    "enable.gapless.guarantee": True,
+    "max.in.flight": 1,
     "logger": _gapless_log,
 }
-"""Overrides for a producer that fails for good with the first message that Kafka rejects."""
+"""Required of a producer that fails for good with the first message that Kafka rejects."""
 
 
 def _delivery(topic: str, error: KafkaError | None, message: KafkaMessage) -> Delivery:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import methodcaller
 from typing import Any, cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaException
 from confluent_kafka import Message as KafkaMessage
 
 from ..errors import ConfigurationError
-from ..events.envelope import Message
+from ..events.envelope import Headers, Message
 from .config import client_config
+
+UNREADABLE_HEADERS = "kafka_unreadable_headers"
+"""The one header of a message whose own headers the client cannot hand out; its value says why."""
+
+# confluent-kafka 2.16 returns a half-made list, with an exception pending, for a header whose name
+# is not UTF-8. Python looks for that after a call through its C API, as methodcaller makes it, but
+# not after a call that its interpreter has specialised.
+_ask_headers = methodcaller("headers")
 
 _DEFAULTS: dict[str, Any] = {
     "auto_offset_reset": "earliest",
@@ -55,6 +64,13 @@ def message_of(found: KafkaMessage) -> Message:
         offset=raw.offset(),
         key=raw.key(),
         value=raw.value(),
-        headers=list(raw.headers() or []),
+        headers=_headers(raw),
         timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds,
     )
+
+
+def _headers(raw: Any) -> Headers:
+    try:
+        return list(_ask_headers(raw) or [])
+    except (SystemError, UnicodeDecodeError) as error:
+        return [(UNREADABLE_HEADERS, str(error.__cause__ or error).encode())]

@@ -10,12 +10,13 @@ from typing import Any
 from django.db import transaction
 from pydantic import ValidationError
 
+from ..broker.reading import UNREADABLE_HEADERS
 from ..database import (
     forget_past_errors,
     require_open_connection,
     require_sound_transaction,
 )
-from ..errors import InvalidMessage, UnknownVersion
+from ..errors import InvalidMessage, UndecodableMessage, UnknownVersion
 from ..events.contract import EventData
 from ..events.envelope import Attributes, Event, Message
 from ..events.registry import Handler
@@ -46,9 +47,15 @@ def choose(message: Message, handlers: Sequence[Handler]) -> Handler | None:
         handlers: the group's handlers; those of other topics are not looked at.
 
     Raises:
+        UndecodableMessage: a header's name is not UTF-8, so that none of them can be read.
         InvalidMessage: it names no type and there is more than one.
         UnknownVersion: its type is handled, but not in its version.
     """
+    unreadable = message.header(UNREADABLE_HEADERS)
+    if unreadable is not None:
+        raise UndecodableMessage(
+            f"The name of a header is not UTF-8, so no header can be read: {unreadable}."
+        )
     attributes = Attributes.of(message)
     here = [handler for handler in handlers if handler.topic == message.topic]
     wanted = attributes.type or _only_type(here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -64,6 +65,24 @@ def test_what_cannot_be_handled_is_a_dead_letter_and_the_rest_goes_on(
     assert record.message().value == value
     assert record.message().key == key
     assert record.message().headers == list(headers)
+
+
+def test_a_header_whose_name_is_not_utf8_is_a_dead_letter(
+    handle: Handle, produce: Produce, consume: Consume, read_topic: Read, broker: str, topic: str
+) -> None:
+    handle()
+    command: list[str | bytes] = ["kcat", "-P", "-b", broker, "-t", topic, "-p", "0"]
+    # More than Python needs to specialise the calls on the way: see broker/reading.py.
+    fine = [b'{"number": %d}' % number for number in range(100)]
+    produce(*fine)
+    subprocess.run([*command, "-H", b"\xff\xfe=1"], input=b'{"number": 1}\n', check=True)
+    produce(*fine)
+    assert consume().outcomes == {Outcome.DEAD: 1, Outcome.HANDLED: 200}
+    assert numbers() == [*range(100), *range(100)]
+    [letter] = read_topic(f"{topic}.dlq", expect=1)
+    assert letter.value == b'{"number": 1}'
+    assert letter.headers["dlq_reason"] == b"undecodable"
+    assert b"can't decode byte 0xff" in letter.headers["dlq_exception_message"]
 
 
 def test_odd_but_valid_messages_are_handled(

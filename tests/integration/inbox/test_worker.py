@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection, transaction
 from pytest_django import Settings
 
 from kafka_integration import Event
@@ -49,6 +49,11 @@ VALUES (%s, '/tests', '1', 'done', 't', 0, 0, '', 1, '', '[]', now(), now())
 def _dsn() -> str:
     base, _, _ = os.environ["DATABASE_URL"].rpartition("/")
     return f"{base}/{connection.settings_dict['NAME']}"
+
+
+def _end_session() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 def _make_again(admin: AdminClient, topic: str) -> None:
@@ -215,6 +220,46 @@ def test_a_transaction_that_cannot_commit_is_never_taken_for_done(
     assert (record.status, record.attempts) == (InboxStatus.DEAD, 3)
 
 
+def test_an_old_outage_is_not_taken_for_a_new_one(
+    handle: Handle, produce: Produce, consume: Consume
+) -> None:
+    calls: list[int] = []
+
+    def unlucky(event: Event[Made]) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            _end_session()
+        transaction.set_rollback(True)
+        effect(event)
+
+    handle(unlucky, attempts=2)
+    produce(b'{"number": 1}')
+    assert consume().outcomes == {Outcome.DEAD: 1}
+    assert len(calls) == 3
+
+
+def test_an_outage_that_a_handler_swallows_counts_no_attempt(
+    handle: Handle, produce: Produce, consume: Consume
+) -> None:
+    calls: list[int] = []
+
+    def swallowing(event: Event[Made]) -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            effect(event)
+            return
+        try:
+            with transaction.atomic():
+                _end_session()
+        except OperationalError:
+            return
+
+    handle(swallowing, attempts=1)
+    produce(b'{"number": 1}')
+    assert consume().outcomes == {Outcome.HANDLED: 1}
+    assert numbers() == [1]
+
+
 def test_a_database_session_that_is_killed_counts_no_attempt(
     handle: Handle, produce: Produce, consume: Consume
 ) -> None:
@@ -224,8 +269,7 @@ def test_a_database_session_that_is_killed_counts_no_attempt(
         effect(event)
         if len(killed) < 2:
             killed.append(1)
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            _end_session()
 
     handle(unlucky, attempts=1)
     produce(b'{"number": 1}')

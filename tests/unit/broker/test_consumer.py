@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from pytest_django import Settings
 
 from kafka_integration.broker import consumer as module
@@ -126,3 +126,21 @@ def test_properties_that_librdkafka_refuses_are_an_error(settings: Settings) -> 
     settings.KAFKA_CLIENT_OPTIONS = {"no.such.property": "1"}
     with pytest.raises(ConfigurationError, match=r"no\.such\.property.*KAFKA_CLIENT_OPTIONS"):
         EventConsumer(["a.b.json"], "g")
+
+
+def test_a_coordinator_that_is_settling_is_asked_again(
+    lonely: EventConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offsets, "_PAUSE_SECONDS", 0)
+    answers = [KafkaException(KafkaError(code)) for code in offsets._SETTLING]
+
+    def ask() -> str:
+        if answers:
+            raise answers.pop()
+        return "known"
+
+    assert lonely.offsets._ask(ask) == "known"
+    monkeypatch.setattr(offsets, "_REQUEST_SECONDS", 0)
+    answers.append(KafkaException(KafkaError(KafkaError.NOT_COORDINATOR)))
+    with pytest.raises(BrokerError, match="Not coordinator"):
+        lonely.offsets._ask(ask)
