@@ -1,4 +1,4 @@
-"""Ends a loop cleanly when the operating system asks for it."""
+"""Ends a loop cleanly: when the operating system asks for it, or when its time is up."""
 
 from __future__ import annotations
 
@@ -35,3 +35,25 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         restore()
+
+
+@contextmanager
+def stop_after(seconds: float | None, stop: Callable[[], None]) -> Iterator[threading.Event]:
+    """Call ``stop`` after ``seconds`` inside the block.
+
+    Yields:
+        An event that is set once the time has run out.
+    """
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        stop()
+
+    timer = threading.Timer(seconds or 0, expire)
+    if seconds:
+        timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from .conf import settings
-from .lifecycle import stop_after
 from .outbox.leases import Leases
 from .outbox.relay import Relay
+from .shutdown import stop_after
 
 
 def task(function: Callable[..., Any]) -> Callable[..., Any]:

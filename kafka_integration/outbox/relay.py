@@ -13,30 +13,21 @@ from threading import Event as Flag
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from ..broker.admin import TopicAdmin
 from ..broker.producer import EventProducer
 from ..conf import settings
 from ..database import close_stale_connections
-from ..errors import (
-    AuthenticationFailed,
-    BrokerError,
-    BrokerUnavailable,
-    ConfigurationError,
-    TopicMissing,
-)
-from ..models import OutboxQueue
+from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError
 from ..signals import batch_relayed, event_held, relay_waiting
 from .batch import Batch, pending, read, record
+from .gate import TopicGate
 from .leases import Leases
 from .sender import Sender
 
 log = logging.getLogger(__name__)
 
-_TOPIC_PAUSE = 10.0
 _SLICE = 0.2
 _OUTAGE_PAUSE = 1.0
 _STOP_PATIENCE = 3.0
-_ADMIN_PATIENCE = 3.0
 
 
 class Relay:
@@ -72,9 +63,7 @@ class Relay:
         self.published = 0
         self._stop = Flag()
         self._sender = Sender(self._await_answers)
-        self._admin: TopicAdmin | None = None
-        self._known: set[str] = set()
-        self._closed: dict[str, tuple[float, BrokerError]] = {}
+        self._gate = TopicGate(self._say)
 
     def stop(self) -> None:
         """Ask the relay to finish its batch and end; safe in a signal handler."""
@@ -97,7 +86,8 @@ class Relay:
             TopicRefused: events remain for a topic that we may not write to.
         """
         self._loop(lambda sent: sent == 0 and self._is_empty())
-        self._raise_for_closed_topics()
+        if not self._stop.is_set():
+            self._gate.raise_if_closed()
 
     def once(self) -> int:
         """Relay at most one batch; return how many events were published.
@@ -108,7 +98,8 @@ class Relay:
             TopicRefused: events of the batch have a topic that we may not write to.
         """
         self._loop(lambda sent: True)
-        self._raise_for_closed_topics()
+        if not self._stop.is_set():
+            self._gate.raise_if_closed()
         return self.published
 
     def _loop(self, enough: Callable[[int], bool]) -> None:
@@ -152,9 +143,9 @@ class Relay:
 
     def _relay_batch(self) -> int:
         started = time.monotonic()
-        self._reopen()
-        rows = read(self.using, self.leases.shards, self.batch_size, self._closed)
-        rows = self._without_closed_topics(rows)
+        self._gate.reopen()
+        rows = read(self.using, self.leases.shards, self.batch_size, self._gate.closed())
+        rows = [row for row in rows if self._gate.lets_through(row.event.topic)]
         batch = Batch(rows)
         if not rows or not self._hold_on() or not self._sender.send(batch):
             return 0
@@ -224,46 +215,13 @@ class Relay:
                 reason=str(error),
             )
         for topic, error in batch.closed_topics().items():
-            self._close(topic, error)
+            self._gate.close(topic, error)
         failure = batch.other_failure()
         if failure and not self._stop.is_set():
             self._wait(str(failure), _OUTAGE_PAUSE)
 
-    def _without_closed_topics(self, rows: list[OutboxQueue]) -> list[OutboxQueue]:
-        for topic in {row.event.topic for row in rows} - self._known:
-            self._look_up(topic)
-        return [row for row in rows if row.event.topic in self._known]
-
-    def _look_up(self, topic: str) -> None:
-        try:
-            if self._get_admin().missing([topic]):
-                raise TopicMissing([topic], settings.broker)
-        except (BrokerUnavailable, AuthenticationFailed):
-            raise
-        except BrokerError as error:
-            self._close(topic, error)
-        else:
-            self._known.add(topic)
-
-    def _close(self, topic: str, error: BrokerError) -> None:
-        self._known.discard(topic)
-        self._closed[topic] = time.monotonic() + _TOPIC_PAUSE, error
-        self._say(f"{error} Its events wait.")
-
-    def _raise_for_closed_topics(self) -> None:
-        """Raise what keeps topics closed: the missing ones in one error, or else the first."""
-        if not self._closed or self._stop.is_set():
-            return
-        errors = {topic: error for topic, (_, error) in self._closed.items()}
-        missing = [topic for topic, error in errors.items() if isinstance(error, TopicMissing)]
-        raise TopicMissing(missing, settings.broker) if missing else next(iter(errors.values()))
-
-    def _reopen(self) -> None:
-        now = time.monotonic()
-        self._closed = {topic: item for topic, item in self._closed.items() if item[0] > now}
-
     def _is_empty(self) -> bool:
-        return pending(self.using, self.leases.shards, self._closed) == 0
+        return pending(self.using, self.leases.shards, self._gate.closed()) == 0
 
     def _report_outage(self, producer: EventProducer) -> None:
         reason = producer.last_error or BrokerUnavailable(settings.broker)
@@ -280,11 +238,6 @@ class Relay:
         self._say("our leases have run out; what was under way is read again by their next owner")
         self.leases.shards = []
         self._sender.discard_producer()
-
-    def _get_admin(self) -> TopicAdmin:
-        if self._admin is None:
-            self._admin = TopicAdmin(_ADMIN_PATIENCE)
-        return self._admin
 
     def _end(self) -> None:
         self._sender.discard_producer()

@@ -13,10 +13,10 @@ from ..models import OutboxQueue
 from .batch import Batch, Sent, wire_headers
 
 # Batches are bounded by bytes, not by count.
-_SWIFT = GAPLESS | {"queue_buffering_max_messages": 0}
+_SWIFT = GAPLESS | {"queue.buffering.max.messages": 0}
 # A producer's start takes half a second, so a topic that rejects often must not cost many.
 _CAREFUL_SECONDS = 10.0
-_CAREFUL = {"queue_buffering_max_messages": 0, "batch_num_messages": 1}
+_CAREFUL = {"queue.buffering.max.messages": 0, "batch.num.messages": 1}
 
 
 class Sender:
@@ -83,7 +83,7 @@ class Sender:
 
     def _open(self, options: Mapping[str, Any]) -> EventProducer:
         if self._producer is None:
-            self._producer = EventProducer(**options)
+            self._producer = EventProducer(options)
         return self._producer
 
 

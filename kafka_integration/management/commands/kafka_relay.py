@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ...conf import settings
 from ...errors import KafkaIntegrationError
-from ...lifecycle import stop_after, stop_on_signal
 from ...outbox.relay import Relay
+from ...shutdown import stop_after, stopping_on_signals
 from ..progress import RelayProgress
 
 
@@ -57,6 +57,6 @@ class Command(BaseCommand):
         relay = Relay(options["database"], batch_size=options["batch_size"])
         run = relay.drain if drain else relay.once if once else relay.run
         stopped = stop_after(timeout, relay.stop)
-        with RelayProgress(self.stdout), stop_on_signal(relay.stop), stopped as expired:
+        with RelayProgress(self.stdout), stopping_on_signals(relay.stop), stopped as expired:
             run()
         return not expired.is_set()

@@ -1,0 +1,162 @@
+"""Relays in processes of their own, events to relay, and a Kafka that may be stopped."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+from django.db import transaction
+
+from devops.native.folder import Folder
+from devops.native.services import Services
+from kafka_integration import created, publish, publishes
+from kafka_integration.events.registry import registry
+from kafka_integration.outbox import capture
+from tests.integration.conftest import Record
+from tests.sample.events import SampleCreated, lane
+from tests.sample.models import Sample
+
+SHORT_LEASE = {"KAFKA_RELAY_LEASE_SECONDS": "2", "KAFKA_TOPICS_FILE": ""}
+
+
+@dataclass
+class Watched:
+    """A process whose lines are collected as they come."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def says(self, text: str, timeout: float = 30.0) -> str:
+        """Wait for a line that holds ``text``, and return it."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for line in list(self.lines):
+                if text in line:
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"{text!r} was not said within {timeout:g} s, but {self.lines}")
+
+    def end(self, number: int, timeout: float = 10.0) -> int:
+        """Send a signal and return the exit code; fail if the process takes longer."""
+        self.process.send_signal(number)
+        code = self.process.wait(timeout)
+        self._reader.join(timeout)
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+
+@dataclass(frozen=True)
+class OwnKafka:
+    """A broker that no other test uses."""
+
+    services: Services
+    broker: str
+
+    def make_topic(self) -> str:
+        """Make a topic with three partitions."""
+        topic = f"test.t{uuid.uuid4().hex[:12]}.json"
+        admin = AdminClient({"bootstrap.servers": self.broker})
+        admin.create_topics([NewTopic(topic, 3, 1)])[topic].result(timeout=30)
+        return topic
+
+    def stop(self) -> None:
+        """Stop the broker; its data and its port stay."""
+        self.services.stop("kafka")
+
+    def start(self) -> None:
+        """Start it again and wait until it answers."""
+        self.services.start("kafka")
+
+
+@pytest.fixture(scope="session")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
+    """A broker that a test may stop, apart from the one that all others use."""
+    services = Services(Folder(tmp_path_factory.mktemp("own-kafka")))
+    try:
+        services.up(["kafka"])
+        [(_, _, where)] = [line for line in services.status() if line[0] == "kafka"]
+        yield OwnKafka(services, where.split()[0])
+    finally:
+        services.down()
+
+
+@pytest.fixture
+def kafka_to_stop(own_kafka: OwnKafka) -> OwnKafka:
+    """The broker, running."""
+    own_kafka.start()
+    return own_kafka
+
+
+@pytest.fixture
+def stopped_kafka(own_kafka: OwnKafka) -> OwnKafka:
+    """The broker, stopped."""
+    own_kafka.stop()
+    return own_kafka
+
+
+@pytest.fixture
+def relay(start: Callable[..., Any]) -> Callable[..., Watched]:
+    """Start a relay whose leases are short."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None) -> Watched:
+        return Watched(start("kafka_relay", *arguments, env=SHORT_LEASE | (env or {})))
+
+    return run
+
+
+@pytest.fixture
+def send(settings: Any) -> Callable[..., None]:
+    """Publish events in one transaction: the pairs of key and number, in order."""
+    settings.KAFKA_TOPICS_FILE = ""
+
+    def put(topic: str, events: Iterable[tuple[str, int]]) -> None:
+        with transaction.atomic():
+            for key, number in events:
+                publish(SampleCreated(lane=key, number=number), topic=topic, key=key)
+
+    return put
+
+
+@pytest.fixture
+def publishing() -> Iterator[Callable[[str], None]]:
+    """Let the model Sample publish to a topic, and to no other."""
+    with registry.isolated():
+
+        def to(topic: str) -> None:
+            publishes(Sample, SampleCreated, topic=topic, when=created, key=lane)
+            capture.connect()
+
+        yield to
+
+
+def numbers_by_key(records: Sequence[Record]) -> dict[str, list[int]]:
+    """Return each key's numbers in the order of the topic, first appearances only.
+
+    Each record is checked on the way: its place in order is above those of the key's others.
+    """
+    found: dict[str, list[int]] = {}
+    last: dict[str, bytes] = {}
+    for record in sorted(records, key=lambda item: (item.partition, item.offset)):
+        assert record.key is not None
+        assert record.value is not None
+        key = record.key.decode()
+        number = SampleCreated.model_validate_json(record.value).number
+        if number not in found.setdefault(key, []):
+            assert record.headers["ce_sequence"] > last.get(key, b""), f"{key} went backwards"
+            last[key] = record.headers["ce_sequence"]
+            found[key].append(number)
+    return found

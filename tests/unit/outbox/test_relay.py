@@ -1,0 +1,376 @@
+"""The relay's decisions, with a Kafka that answers as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from django.utils import timezone
+
+from kafka_integration.errors import (
+    AuthenticationFailed,
+    BrokerError,
+    BrokerUnavailable,
+    ConfigurationError,
+    DeliveryFailed,
+    ProducerFailed,
+    TopicMissing,
+    TopicRefused,
+)
+from kafka_integration.models import OutboxDelivery, OutboxHold, OutboxLease, OutboxQueue
+from kafka_integration.outbox import gate
+from kafka_integration.outbox import relay as module
+from kafka_integration.outbox.batch import read, record
+from kafka_integration.outbox.leases import Leases
+from kafka_integration.outbox.relay import Relay
+from kafka_integration.signals import batch_relayed, event_held, relay_waiting
+from tests.unit.outbox.conftest import TOPIC, FakeKafka
+
+Queued = Callable[..., list[OutboxQueue]]
+OTHER = "other.created.json"
+
+
+class FakeAdmin:
+    """Knows every topic but those in ``errors``."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, BrokerError] = {}
+        self.asked: list[str] = []
+
+    def __call__(self, timeout: float) -> FakeAdmin:
+        return self
+
+    def missing(self, topics: Iterable[str]) -> set[str]:
+        found = set()
+        for topic in topics:
+            self.asked.append(topic)
+            error = self.errors.get(topic)
+            if isinstance(error, TopicMissing):
+                found.add(topic)
+            elif error:
+                raise error
+        return found
+
+
+@pytest.fixture(autouse=True)
+def admin(monkeypatch: pytest.MonkeyPatch, settings: Any, db: None) -> FakeAdmin:
+    found = FakeAdmin()
+    settings.KAFKA_BROKER = "broker"
+    monkeypatch.setattr(gate, "TopicAdmin", found)
+    monkeypatch.setattr(module, "_OUTAGE_PAUSE", 0.01)
+    return found
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What relays said while they waited."""
+    found: list[str] = []
+
+    def listen(reason: str, **_: Any) -> None:
+        found.append(reason)
+
+    relay_waiting.connect(listen)
+    yield found
+    relay_waiting.disconnect(listen)
+
+
+def test_a_drain_sends_everything_and_frees_the_leases(kafka: FakeKafka, queued: Queued) -> None:
+    rows = queued("a", "b", "a", "c", "d")
+    relay = Relay(batch_size=2)
+    relay.drain()
+    assert [key for key, _ in kafka.written] == ["a", "b", "a", "c", "d"]
+    assert not OutboxQueue.objects.exists()
+    assert OutboxDelivery.objects.count() == relay.published == len(rows)
+    assert OutboxLease.objects.filter(owner="", expires_at=None).count() == 16
+
+
+def test_once_sends_one_batch(kafka: FakeKafka, queued: Queued) -> None:
+    queued("a", "b", "c")
+    assert Relay(batch_size=2).once() == 2
+    assert OutboxQueue.objects.get().event.key == "c"
+    assert Relay().once() == 1
+    assert Relay().once() == 0
+
+
+def test_what_is_due_later_does_not_keep_a_drain(kafka: FakeKafka, queued: Queued) -> None:
+    queued("a", available_at=timezone.now() + timedelta(hours=1))
+    Relay().drain()
+    assert OutboxQueue.objects.count() == 1
+
+
+def test_each_batch_is_told(kafka: FakeKafka, queued: Queued) -> None:
+    queued("a", "b", "c")
+    told: list[tuple[int, int]] = []
+
+    def listen(published: int, held: int, seconds: float, **_: Any) -> None:
+        told.append((published, held))
+        assert seconds >= 0
+
+    batch_relayed.connect(listen)
+    try:
+        Relay(batch_size=2).drain()
+    finally:
+        batch_relayed.disconnect(listen)
+    assert told == [(2, 0), (1, 0)]
+
+
+def test_a_rejected_event_is_held_and_told(kafka: FakeKafka, queued: Queued) -> None:
+    rows = queued("a", "b", "a")
+    kafka.answer = lambda key, value: DeliveryFailed(TOPIC, "large") if key == "a" else None
+    told: list[dict[str, Any]] = []
+
+    def listen(sender: object, signal: object, **facts: Any) -> None:
+        told.append(facts)
+
+    event_held.connect(listen)
+    try:
+        Relay().drain()
+    finally:
+        event_held.disconnect(listen)
+    assert [key for key, _ in kafka.written] == ["b"]
+    assert OutboxHold.objects.get().key == "a"
+    assert OutboxQueue.objects.filter(blocked=True).count() == 2
+    [facts] = told
+    assert facts["event_id"] == rows[0].event.event_id
+    assert "large" in facts["reason"]
+
+
+def test_a_topic_is_asked_for_once(kafka: FakeKafka, queued: Queued, admin: FakeAdmin) -> None:
+    queued("a", "b", "c")
+    Relay(batch_size=1).drain()
+    assert admin.asked == [TOPIC]
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (TopicMissing([TOPIC], "broker"), TopicMissing),
+        (TopicRefused(TOPIC, "broker"), TopicRefused),
+        (BrokerError("Kafka forbids this: describe."), BrokerError),
+    ],
+)
+def test_a_topic_that_cannot_be_used_stops_no_other(
+    kafka: FakeKafka,
+    queued: Queued,
+    admin: FakeAdmin,
+    said: list[str],
+    error: BrokerError,
+    raised: type[BrokerError],
+) -> None:
+    admin.errors[TOPIC] = error
+    queued("a", "b")
+    queued("c", topic=OTHER)
+    with pytest.raises(raised, match=str(error).partition(". ")[0]):
+        Relay().drain()
+    assert [key for key, _ in kafka.written] == ["c"]
+    assert OutboxQueue.objects.filter(attempts=0, blocked=False).count() == 2
+    assert said == [f"{error} Its events wait."]
+
+
+def test_a_topic_that_vanishes_later_is_closed_by_its_answer(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin
+) -> None:
+    queued("a")
+    kafka.answer = lambda key, value: TopicMissing([TOPIC], "broker")
+    with pytest.raises(TopicMissing):
+        Relay().drain()
+    assert OutboxQueue.objects.get().attempts == 0
+
+
+def test_a_closed_topic_is_looked_at_again_after_a_while(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "_PAUSE", 0.0)
+    queued("a")
+    admin.errors[TOPIC] = TopicMissing([TOPIC], "broker")
+    relay = Relay()
+
+    def make_it(**_: Any) -> None:
+        admin.errors.clear()
+
+    def stop(**_: Any) -> None:
+        relay.stop()
+
+    relay_waiting.connect(make_it)
+    batch_relayed.connect(stop)
+    try:
+        relay.run()
+    finally:
+        relay_waiting.disconnect(make_it)
+        batch_relayed.disconnect(stop)
+    assert [key for key, _ in kafka.written] == ["a"]
+
+
+def test_an_outage_is_waited_out(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin, said: list[str]
+) -> None:
+    queued("a")
+    outages = iter([BrokerUnavailable("broker"), BrokerUnavailable("broker")])
+
+    def missing(topics: Iterable[str]) -> set[str]:
+        for error in outages:
+            raise error
+        return set()
+
+    admin.missing = missing  # type: ignore[method-assign]  # for this test
+    Relay().drain()
+    assert len(said) == 2
+    assert "No Kafka broker answers at broker" in said[0]
+    assert not OutboxQueue.objects.exists()
+
+
+def test_a_failed_producer_is_made_anew(kafka: FakeKafka, queued: Queued, said: list[str]) -> None:
+    queued("a", "b")
+    failures = iter([ProducerFailed("fenced"), ProducerFailed("fenced")])
+    kafka.answer = lambda key, value: next(failures, None)
+    Relay().drain()
+    assert [key for key, _ in kafka.written] == ["a", "b"]
+    assert not OutboxHold.objects.exists()
+    assert len(kafka.options) == 2
+
+
+def test_a_wrong_password_ends_the_relay_and_frees_the_leases(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin
+) -> None:
+    queued("a")
+    admin.errors[TOPIC] = AuthenticationFailed("broker")
+    with pytest.raises(AuthenticationFailed):
+        Relay().run()
+    assert not OutboxLease.objects.exclude(owner="").exists()
+
+
+def test_a_database_outage_is_waited_out(
+    kafka: FakeKafka, queued: Queued, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued("a")
+    failures = iter([OperationalError("server closed the connection")])
+
+    def fail_once(*arguments: Any) -> Any:
+        for error in failures:
+            raise error
+        return read(*arguments)
+
+    monkeypatch.setattr(module, "read", fail_once)
+    Relay().drain()
+    assert said == ["the database does not answer: server closed the connection"]
+    assert not OutboxQueue.objects.exists()
+
+
+def test_what_was_sent_is_recorded_when_the_database_is_back(
+    kafka: FakeKafka, queued: Queued, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued("a")
+    failures = iter([OperationalError("gone")])
+
+    def fail_once(*arguments: Any) -> None:
+        for error in failures:
+            raise error
+        record(*arguments)
+
+    monkeypatch.setattr(module, "record", fail_once)
+    Relay().drain()
+    assert [key for key, _ in kafka.written] == ["a"], "not sent twice"
+    assert OutboxDelivery.objects.count() == 1
+
+
+def test_a_second_relay_waits_and_names_the_first(
+    kafka: FakeKafka, queued: Queued, said: list[str]
+) -> None:
+    queued("a")
+    first = Leases("default", 30)
+    first.acquire()
+    relay = Relay()
+
+    def release(**_: Any) -> None:
+        first.release()
+
+    relay_waiting.connect(release)
+    try:
+        relay.drain()
+    finally:
+        relay_waiting.disconnect(release)
+    assert f"another relay, {first.owner.rpartition(':')[0]}, holds" in said[0]
+    assert not OutboxQueue.objects.exists()
+
+
+def test_a_relay_that_lost_its_leases_while_it_looked_hands_nothing_over(
+    kafka: FakeKafka, queued: Queued, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued("a")
+    relay = Relay()
+    lost = iter([True])
+
+    def due() -> bool:
+        return next(lost, False)
+
+    def lose(*arguments: Any) -> Any:
+        OutboxLease.objects.update(owner="other:1:x", expires_at=timezone.now() + timedelta(days=1))
+        monkeypatch.setattr(relay.leases, "due", due)
+        relay.stop()
+        return read(*arguments)
+
+    monkeypatch.setattr(module, "read", lose)
+    relay.run()
+    assert kafka.written == []
+    assert any("leases have run out" in line for line in said)
+    assert OutboxLease.objects.filter(owner="other:1:x").count() == 16
+
+
+def test_a_relay_that_lost_its_leases_while_it_sent_records_nothing(
+    kafka: FakeKafka, queued: Queued
+) -> None:
+    queued("a")
+    queued("b", topic=OTHER)
+    relay = Relay()
+
+    def lose(key: str, value: bytes) -> BrokerError | None:
+        OutboxLease.objects.update(owner="other:1:x", expires_at=timezone.now() + timedelta(days=1))
+        relay.stop()
+        return None
+
+    kafka.answer = lose
+    relay.run()
+    assert len(kafka.written) == 2
+    assert OutboxQueue.objects.count() == 2
+    assert not OutboxDelivery.objects.exists()
+    assert OutboxLease.objects.filter(owner="other:1:x").count() == 16
+
+
+def test_a_stopped_relay_does_nothing(kafka: FakeKafka, queued: Queued) -> None:
+    queued("a")
+    relay = Relay()
+    relay.stop()
+    relay.run()
+    relay.drain()
+    assert kafka.written == []
+
+
+def test_switched_off_it_refuses_to_start(settings: Any) -> None:
+    settings.KAFKA_ENABLED = False
+    with pytest.raises(ConfigurationError, match="KAFKA_ENABLED is false"):
+        Relay()
+    with pytest.raises(CommandError, match="KAFKA_ENABLED is false"):
+        call_command("kafka_relay", "--drain")
+
+
+def test_the_command_counts_what_it_sent(
+    kafka: FakeKafka, queued: Queued, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queued("a", "b")
+    call_command("kafka_relay", "--drain")
+    assert "Published 2 events" in capsys.readouterr().out
+
+
+def test_the_command_fails_when_its_time_is_over(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin
+) -> None:
+    queued("a")
+    admin.errors[TOPIC] = BrokerUnavailable("broker")
+    with pytest.raises(CommandError, match=r"Not finished within 0\.2 s"):
+        call_command("kafka_relay", "--drain", "--timeout", "0.2")
+    call_command("kafka_relay", "--timeout", "0.2")
+    assert OutboxQueue.objects.get().attempts == 0
