@@ -19,7 +19,7 @@ demo: $(VENV)/runtime ## Set up and run the main job: saves travel through an em
 
 test: $(VENV)/development ## Set up, start real services, pass every check and test (ARGS= for pytest)
 	@$(MAKE) --no-print-directory check
-	$(NATIVE) run -- $(BIN)/pytest $(ARGS)
+	$(NATIVE) run -- $(BIN)/pytest -n 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/development ## Only the static checks: ruff, mypy, import-linter, migrations, Django
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kafka_integration.conf import Setting, Settings, default_broker
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 README = ROOT / "README.md"
 
 
