@@ -18,9 +18,10 @@ from ..conf import settings
 from ..database import close_stale_connections
 from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError
 from ..signals import batch_relayed, event_held, relay_waiting
-from .batch import Batch, pending, read, record
+from .batch import Batch, record
 from .gate import TopicGate
 from .leases import Leases
+from .scan import pending, read
 from .sender import Sender
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class Relay:
         started = time.monotonic()
         self._gate.reopen()
         rows = read(self.using, self.leases.shards, self.batch_size, self._gate.closed())
-        rows = [row for row in rows if self._gate.lets_through(row.event.topic)]
+        rows = [row for row in rows if self._gate.lets_through(row.topic)]
         batch = Batch(rows)
         if not rows or not self._hold_on() or not self._sender.send(batch):
             return 0
@@ -206,11 +207,11 @@ class Relay:
 
     def _react(self, batch: Batch) -> None:
         for row, error in batch.rejected():
-            log.error("Event %s is held back: %s", row.event.event_id, error)
+            log.error("Event %s is held back: %s", row.event_id, error)
             event_held.send(
                 type(self),
-                event_id=row.event.event_id,
-                topic=row.event.topic,
+                event_id=row.event_id,
+                topic=row.topic,
                 key_hash=row.key_hash,
                 reason=str(error),
             )

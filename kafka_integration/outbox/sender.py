@@ -9,8 +9,8 @@ from typing import Any
 
 from ..broker.producer import GAPLESS, Delivery, EventProducer
 from ..errors import BrokerError
-from ..models import OutboxQueue
-from .batch import Batch, Sent, wire_headers
+from .batch import Batch, Sent
+from .scan import QueueRow
 
 # Batches are bounded by bytes, not by count.
 _SWIFT = GAPLESS | {"queue.buffering.max.messages": 0}
@@ -87,12 +87,12 @@ class Sender:
         return self._producer
 
 
-def _rounds(rows: Sequence[OutboxQueue]) -> list[list[OutboxQueue]]:
+def _rounds(rows: Sequence[QueueRow]) -> list[list[QueueRow]]:
     """Return the rows in rounds, each of which has at most one of a key; order is kept."""
-    rounds: list[list[OutboxQueue]] = []
+    rounds: list[list[QueueRow]] = []
     seen: Counter[tuple[str, int]] = Counter()
     for row in rows:
-        unit = row.event.topic, row.key_hash
+        unit = row.unit
         if seen[unit] == len(rounds):
             rounds.append([])
         rounds[seen[unit]].append(row)
@@ -100,13 +100,12 @@ def _rounds(rows: Sequence[OutboxQueue]) -> list[list[OutboxQueue]]:
     return rounds
 
 
-def _hand_over(producer: EventProducer, batch: Batch, row: OutboxQueue) -> None:
-    event = row.event
+def _hand_over(producer: EventProducer, batch: Batch, row: QueueRow) -> None:
     note = _note(batch, row)
-    producer.send(event.topic, bytes(event.value), event.key, wire_headers(row), note)
+    producer.send(row.topic, bytes(row.value), row.key, row.wire_headers(), note)
 
 
-def _note(batch: Batch, row: OutboxQueue) -> Callable[[Delivery], None]:
+def _note(batch: Batch, row: QueueRow) -> Callable[[Delivery], None]:
     def note(delivery: Delivery) -> None:
         error: BrokerError | None = delivery.error
         if error:

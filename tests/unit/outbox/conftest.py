@@ -13,6 +13,7 @@ from kafka_integration.broker.producer import Delivery
 from kafka_integration.errors import BrokerError
 from kafka_integration.models import OutboxQueue
 from kafka_integration.outbox import sender
+from kafka_integration.outbox.scan import COLUMNS, QueueRow
 from kafka_integration.outbox.store import NewEvent, append
 
 TOPIC = "sample.created.json"
@@ -30,14 +31,15 @@ def new_event(key: str = "a", topic: str = TOPIC, **values: Any) -> NewEvent:
 
 
 @pytest.fixture
-def queued(db: None) -> Callable[..., list[OutboxQueue]]:
+def queued(db: None) -> Callable[..., list[QueueRow]]:
     """Queue events with these keys, in order, and return their rows."""
 
-    def put(*keys: str, topic: str = TOPIC, **values: Any) -> list[OutboxQueue]:
+    def put(*keys: str, topic: str = TOPIC, **values: Any) -> list[QueueRow]:
         last = OutboxQueue.objects.order_by("-position").first()
         append("default", [new_event(key, topic, **values) for key in keys])
-        rows = OutboxQueue.objects.select_related("event").order_by("position")
-        return list(rows.filter(position__gt=last.position) if last else rows)
+        rows = OutboxQueue.objects.filter(position__gt=last.position if last else 0)
+        found = rows.with_hold().order_by("position").values_list(*COLUMNS)
+        return [QueueRow._make(values) for values in found]
 
     return put
 

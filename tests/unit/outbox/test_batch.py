@@ -19,22 +19,23 @@ from kafka_integration.errors import (
     TopicRefused,
 )
 from kafka_integration.models import OutboxDelivery, OutboxHold, OutboxQueue
-from kafka_integration.outbox import batch as module
-from kafka_integration.outbox.batch import Batch, Sent, pending, read, record, wire_headers
+from kafka_integration.outbox import scan as module
+from kafka_integration.outbox.batch import Batch, Sent, record
+from kafka_integration.outbox.scan import QueueRow, pending, read
 from tests.unit.outbox.conftest import ALL, TOPIC
 
-Queued = Callable[..., list[OutboxQueue]]
+Queued = Callable[..., list[QueueRow]]
 TOO_LARGE = DeliveryFailed(TOPIC, "too large")
 
 
-def hold(row: OutboxQueue) -> OutboxHold:
+def hold(row: QueueRow) -> OutboxHold:
     return OutboxHold.objects.create(
-        topic=row.event.topic, key_hash=row.key_hash, key=row.event.key, reason="test"
+        topic=row.topic, key_hash=row.key_hash, key=row.key, reason="test"
     )
 
 
-def keys(rows: list[OutboxQueue]) -> list[str]:
-    return [row.event.key for row in rows]
+def keys(rows: list[QueueRow]) -> list[str]:
+    return [row.key for row in rows]
 
 
 def test_rows_come_in_order_and_no_more_than_asked_for(queued: Queued) -> None:
@@ -45,7 +46,7 @@ def test_rows_come_in_order_and_no_more_than_asked_for(queued: Queued) -> None:
 def test_only_our_shards_are_read(queued: Queued) -> None:
     rows = queued("a", "b", "c", "d", "e", "f")
     mine = {rows[0].shard}
-    expected = [row.event.key for row in rows if row.shard in mine]
+    expected = [row.key for row in rows if row.shard in mine]
     assert keys(read("default", list(mine), 9, [])) == expected
     assert 0 < len(expected) < 6
     assert pending("default", list(mine), []) == len(expected)
@@ -79,14 +80,14 @@ def test_a_hold_is_for_one_topic(queued: Queued) -> None:
     queued("a", topic="other.created.json")
     hold(first)
     [row] = read("default", ALL, 9, [])
-    assert row.event.topic == "other.created.json"
+    assert row.topic == "other.created.json"
 
 
 def test_a_hold_released_after_the_read_blocks_nothing_and_lets_nothing_overtake(
     queued: Queued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = queued("a", "a")
-    OutboxQueue.objects.filter(pk=first.pk).block()
+    OutboxQueue.objects.filter(pk=first.position).block()
     held = hold(first)
     block = module._block
 
@@ -97,7 +98,7 @@ def test_a_hold_released_after_the_read_blocks_nothing_and_lets_nothing_overtake
     monkeypatch.setattr(module, "_block", release_first)
     assert read("default", ALL, 9, []) == [], "the second must not go without the first"
     monkeypatch.undo()
-    assert [row.pk for row in read("default", ALL, 9, [])] == [
+    assert [row.position for row in read("default", ALL, 9, [])] == [
         row.pk for row in OutboxQueue.objects.order_by("position")
     ]
 
@@ -114,20 +115,20 @@ def test_a_batch_has_a_bound_in_bytes_but_takes_one_at_least(
 
 def test_headers_carry_the_place_in_order(queued: Queued) -> None:
     [row] = queued("a", headers={"ce_id": "ü"})
-    assert wire_headers(row) == [
-        ("ce_id", "ü".encode()),
-        ("ce_sequence", f"{row.position:019d}".encode()),
+    assert row.wire_headers() == [
+        ("ce_id", "ü"),
+        ("ce_sequence", f"{row.position:019d}"),
     ]
 
 
-def answered(rows: list[OutboxQueue], **errors: BrokerError) -> Batch:
+def answered(rows: list[QueueRow], **errors: BrokerError) -> Batch:
     """Return a batch whose rows were taken, but for the keys named."""
     found = Batch(rows)
     for number, row in enumerate(rows):
-        if error := errors.get(row.event.key):
+        if error := errors.get(row.key):
             found.failed.append((row, error))
         else:
-            found.sent.append(Sent(row, row.event.topic, 2, number))
+            found.sent.append(Sent(row, row.topic, 2, number))
     return found
 
 
@@ -139,7 +140,7 @@ def test_what_was_acknowledged_leaves_the_queue_and_says_where_it_is(queued: Que
     found = OutboxDelivery.objects.order_by("offset").values_list(
         "event__pk", "partition", "offset"
     )
-    assert list(found) == [(row.event.pk, 2, number) for number, row in enumerate(rows)]
+    assert list(found) == [(row.event_pk, 2, number) for number, row in enumerate(rows)]
 
 
 def test_rows_of_other_shards_are_left_to_their_owner(queued: Queued) -> None:
@@ -149,7 +150,7 @@ def test_rows_of_other_shards_are_left_to_their_owner(queued: Queued) -> None:
         record("default", answered(rows, a=TOO_LARGE), [])
         assert OutboxQueue.objects.filter(attempts=0, blocked=False).count() == 2
         record("default", answered(rows), [rows[1].shard])
-    assert OutboxQueue.objects.get().event == rows[0].event
+    assert OutboxQueue.objects.get().pk == rows[0].position
     assert not OutboxHold.objects.exists()
 
 

@@ -24,13 +24,14 @@ from kafka_integration.errors import (
 from kafka_integration.models import OutboxDelivery, OutboxHold, OutboxLease, OutboxQueue
 from kafka_integration.outbox import gate
 from kafka_integration.outbox import relay as module
-from kafka_integration.outbox.batch import read, record
+from kafka_integration.outbox.batch import record
 from kafka_integration.outbox.leases import Leases
 from kafka_integration.outbox.relay import Relay
+from kafka_integration.outbox.scan import QueueRow, read
 from kafka_integration.signals import batch_relayed, event_held, relay_waiting
 from tests.unit.outbox.conftest import TOPIC, FakeKafka
 
-Queued = Callable[..., list[OutboxQueue]]
+Queued = Callable[..., list[QueueRow]]
 OTHER = "other.created.json"
 
 
@@ -135,7 +136,7 @@ def test_a_rejected_event_is_held_and_told(kafka: FakeKafka, queued: Queued) -> 
     assert OutboxHold.objects.get().key == "a"
     assert OutboxQueue.objects.filter(blocked=True).count() == 2
     [facts] = told
-    assert facts["event_id"] == rows[0].event.event_id
+    assert facts["event_id"] == rows[0].event_id
     assert "large" in facts["reason"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 
 from kafka_integration.broker.producer import EventProducer
 from kafka_integration.errors import BrokerError, DeliveryFailed, ProducerFailed, TopicMissing
-from kafka_integration.models import OutboxEvent, OutboxQueue
 from kafka_integration.outbox.batch import Batch
+from kafka_integration.outbox.scan import QueueRow
 from kafka_integration.outbox.sender import Sender
 from tests.unit.outbox.conftest import TOPIC, FakeKafka
 
-Queued = Callable[..., list[OutboxQueue]]
+Queued = Callable[..., list[QueueRow]]
 
 
 def wait(producer: EventProducer) -> bool:
@@ -120,20 +121,27 @@ def test_whatever_is_rejected_order_holds_and_each_key_goes_up_to_its_poison(
     kafka.written.clear()
     kafka.answer = lambda key, value: DeliveryFailed(TOPIC, "x") if value == b"!" else None
     rows = [
-        OutboxQueue(
+        QueueRow(
             position=number,
-            event=OutboxEvent(topic=TOPIC, key=key, value=b"!" if bad else b"%d" % number),
+            shard=0,
             key_hash=ord(key),
+            event_pk=number,
+            event_id=UUID(int=number),
+            topic=TOPIC,
+            key=key,
+            value=b"!" if bad else b"%d" % number,
+            headers={},
+            is_held=False,
         )
         for number, (key, bad) in enumerate(events)
     ]
     batch = Batch(rows)
     assert Sender(wait).send(batch)
     for key in "abc":
-        own = [row for row in rows if row.event.key == key]
-        poison = [row for row in own if row.event.value == b"!"][:1]
+        own = [row for row in rows if row.key == key]
+        poison = [row for row in own if row.value == b"!"][:1]
         good = own[: own.index(poison[0])] if poison else own
         assert [value for found, value in kafka.written if found == key] == [
-            row.event.value for row in good
+            row.value for row in good
         ]
-        assert [row for row, _ in batch.failed if row.event.key == key] == poison
+        assert [row for row, _ in batch.failed if row.key == key] == poison

@@ -1,0 +1,106 @@
+"""Reads the queue: the next rows to send, in order, as slim as they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+
+from ..events.envelope import sequence
+from ..models import OutboxHold, OutboxQueue
+
+_BATCH_BYTES = 32 * 1024 * 1024  # half of what the producer's queue takes
+
+
+class QueueRow(NamedTuple):
+    """An event that waits, with its place in the queue.
+
+    A model instance for each would cost more than everything else that is done with it.
+    """
+
+    position: int
+    shard: int
+    key_hash: int
+    event_pk: int
+    event_id: UUID
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+    is_held: bool
+
+    @property
+    def unit(self) -> tuple[str, int]:
+        """The unit of order that it belongs to."""
+        return self.topic, self.key_hash
+
+    def wire_headers(self) -> list[tuple[str, str]]:
+        """Return the headers to send: the stored ones and its place in order."""
+        return [*self.headers.items(), ("ce_sequence", sequence(self.position))]
+
+
+COLUMNS = (
+    "position",
+    "shard",
+    "key_hash",
+    "event_id",
+    "event__event_id",
+    "event__topic",
+    "event__key",
+    "event__value",
+    "event__headers",
+    "is_held",
+)
+
+
+def read(using: str, shards: Sequence[int], limit: int, closed: Iterable[str]) -> list[QueueRow]:
+    """Return the next rows to send, in order, and put those behind a hold out of sight.
+
+    Args:
+        using: alias of the outbox's database.
+        shards: the shards that we hold.
+        limit: how many rows at most.
+        closed: topics that are left alone for now.
+    """
+    queue = OutboxQueue.objects.using(using).in_shards(shards).sendable()
+    closed = list(closed)
+    if closed:
+        queue = queue.exclude(event__topic__in=closed)
+    # Hold and rows are seen at one instant: if the hold were looked up afterwards, its release in
+    # between would let us send a later event of the key without the ones that it had blocked.
+    found = queue.with_hold().values_list(*COLUMNS)[:limit]
+    rows = [QueueRow._make(values) for values in found]
+    _block(using, [row for row in rows if row.is_held])
+    return _bounded([row for row in rows if not row.is_held])
+
+
+def pending(using: str, shards: Sequence[int], closed: Iterable[str]) -> int:
+    """Return how many rows wait in ``shards`` that could be sent now."""
+    queue = OutboxQueue.objects.using(using).in_shards(shards).sendable()
+    return queue.exclude(event__topic__in=list(closed)).count()
+
+
+def _block(using: str, rows: Sequence[QueueRow]) -> None:
+    """Block rows whose key is held, unless it has been released meanwhile."""
+    if not rows:
+        return
+    with transaction.atomic(using=using):
+        # Locked, as a release locks them, so that nothing is blocked without its hold.
+        holds = OutboxHold.objects.using(using).filter(key_hash__in={row.key_hash for row in rows})
+        held = {(hold.topic, hold.key_hash) for hold in holds.select_for_update()}
+        blocked = [row.position for row in rows if row.unit in held]
+        OutboxQueue.objects.using(using).filter(pk__in=blocked).block()
+
+
+def _bounded(rows: Sequence[QueueRow]) -> list[QueueRow]:
+    """Return as many rows as the producer's queue has room for, at least one."""
+    total = 0
+    found: list[QueueRow] = []
+    for row in rows:
+        total += len(row.value)
+        if found and total > _BATCH_BYTES:
+            break
+        found.append(row)
+    return found
