@@ -8,8 +8,11 @@ NATIVE := $(BIN)/python -m devops.native
 # Settings that depend on no file of a developer's.
 CHECK  := DEBUG=on MEDIAJIRA_ENV_FILE= DATABASE_URL= $(BIN)/python manage.py
 
+EVENTS ?= 100000
+BATCH  ?= 2000
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit services services-down up down wheel format clean
+.PHONY: help demo test check unit services services-down up down bench-relay wheel format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +46,9 @@ up: ## Start everything in Docker (docker-compose.dev.yml)
 
 down: ## Stop what `make up` started; data is kept
 	docker compose -f docker-compose.dev.yml down
+
+bench-relay: $(VENV)/development ## The relay's speed beside a bare produce loop (EVENTS=, BATCH=)
+	@$(NATIVE) run -- $(BIN)/python -m benchmarks.relay --events $(EVENTS) --batch-size $(BATCH)
 
 wheel: $(VENV)/development ## Build kafka_integration alone as a wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
