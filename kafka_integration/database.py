@@ -21,6 +21,13 @@ _OUTAGES = frozenset(
         "57P03",  # cannot_connect_now
     }
 )
+_CONTENTION = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available
+    }
+)
 _SQLITE_BUSY = ("database is locked", "database table is locked")
 
 
@@ -159,3 +166,10 @@ def _is_aborted(connection: BaseDatabaseWrapper) -> bool:
     # psycopg 2 and 3 both know libpq's transaction status without asking the server.
     info = getattr(connection.connection, "info", None)
     return info is not None and int(info.transaction_status) == _ABORTED
+
+
+def is_contention(error: BaseException) -> bool:
+    """Tell whether ``error`` says that another transaction was in the way; trying again helps."""
+    driver = error.__cause__ or error
+    state = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
+    return state in _CONTENTION

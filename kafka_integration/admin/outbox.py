@@ -99,7 +99,8 @@ class OutboxEventAdmin(ActingAdmin):
     ) -> HttpResponseBase | None:
         """Take the chosen events out of the queue unsent, once the user is sure."""
         consequence = (
-            "These events will never be sent to Kafka, and later events of their keys go on. "
+            "These events will not be sent, unless one is on its way to Kafka at this moment, and "
+            "later events of their keys go on. "
             "Events that are out already stay as they are. This cannot be undone."
         )
         act = Act("discard", "discarded", OutboxEvent.discard, _discard_line, _REASONS)

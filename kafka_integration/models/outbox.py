@@ -140,19 +140,25 @@ class OutboxEvent(models.Model):
             return OutboxHold.objects.using(using).for_key(self.topic, self.key_hash).release() > 0
 
     def discard(self) -> bool:
-        """Take this event out of the queue unsent, and let the later events of its key go on.
+        """Take this event out of the queue, and let the later events of its key go on.
+
+        One that is on its way to Kafka at this moment may still be sent; its status says so then.
 
         Returns:
-            Whether it was still unsent.
+            Whether it was still in the queue.
         """
         using = self._state.db or "default"
         with transaction.atomic(using=using):
+            # The hold is locked before the queue, in the order in which a release locks them.
+            hold = OutboxHold.objects.using(using).for_key(self.topic, self.key_hash)
+            is_held = hold.select_for_update().first() is not None
             queue = OutboxQueue.objects.using(using)
-            first = queue.of_key(self.topic, self.key_hash).order_by("position").first()
+            waiting = queue.of_key(self.topic, self.key_hash).filter(blocked=True)
+            first = waiting.order_by("position").first() if is_held else None
             removed, _ = queue.filter(event=self.pk).delete()
             if removed:
                 OutboxDelivery.objects.using(using).create(event=self, outcome=Outcome.DISCARDED)
             # A hold is there for the first event of its key; it stays if that one stays.
             if removed and first is not None and first.event_id == self.pk:
-                OutboxHold.objects.using(using).for_key(self.topic, self.key_hash).release()
+                hold.release()
         return bool(removed)

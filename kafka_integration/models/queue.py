@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -34,6 +35,18 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
         """Return the rows that are due and not behind a hold, in the order of sending."""
         due = models.Q(available_at=None) | models.Q(available_at__lte=Now())
         return self.filter(due, blocked=False).order_by("position")
+
+    def outside(self, topics: Iterable[str]) -> Self:
+        """Leave out the events of these topics.
+
+        Each row's event is looked up by its key: joined, PostgreSQL would read every event that
+        was ever kept to find the few that wait.
+        """
+        events = apps.get_model("kafka_integration", "OutboxEvent").objects
+        topic = events.filter(pk=models.OuterRef("event_id")).values("topic")[:1]
+        return self.annotate(event_topic=models.Subquery(topic)).exclude(
+            event_topic__in=list(topics)
+        )
 
     def held(self) -> Self:
         """Return the rows whose key is held."""

@@ -80,7 +80,7 @@ def record(using: str, batch: Batch, shards: Sequence[int]) -> None:
     _record_sent(using, [sent for sent in batch.sent if sent.row.shard in shards])
     for row, error in batch.rejected():
         if row.shard in shards:
-            _hold(using, row, str(error))
+            _hold(using, batch, row, str(error))
 
 
 def _record_sent(using: str, sent: Sequence[Sent]) -> None:
@@ -131,10 +131,15 @@ def _record_by_orm(using: str, sent: Sequence[Sent]) -> None:
     )
 
 
-def _hold(using: str, row: QueueRow, reason: str) -> None:
+def _hold(using: str, batch: Batch, row: QueueRow, reason: str) -> None:
+    queue = OutboxQueue.objects.using(using)
     OutboxHold.objects.using(using).update_or_create(
         topic=row.topic, key_hash=row.key_hash, defaults={"key": row.key, "reason": reason}
     )
-    queue = OutboxQueue.objects.using(using)
-    queue.filter(pk=row.position).update(attempts=models.F("attempts") + 1, last_error=reason)
-    queue.of_key(row.topic, row.key_hash).block()
+    tried = queue.filter(pk=row.position)
+    if not tried.update(attempts=models.F("attempts") + 1, last_error=reason):
+        # Discarded while it was on its way: nothing is left that the key must wait for.
+        OutboxHold.objects.using(using).for_key(row.topic, row.key_hash).release()
+        return
+    # What waits beyond this batch is blocked when it is met; all of it at once could be millions.
+    queue.filter(pk__in=[other.position for other in batch.rows if other.unit == row.unit]).block()

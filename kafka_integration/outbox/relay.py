@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 from threading import Event as Flag
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from ..broker.producer import EventProducer
 from ..conf import settings
-from ..database import close_stale_connections
+from ..database import close_stale_connections, is_contention, is_outage
 from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError
+from ..models import OutboxQueue
 from ..signals import batch_relayed, event_held, relay_waiting
 from .batch import Batch, record
 from .gate import TopicGate
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 _SLICE = 0.2
 _OUTAGE_PAUSE = 1.0
 _STOP_PATIENCE = 3.0
+_CLOSED_PAUSE = 1.0
+_DATABASE_ERRORS = (DatabaseError, InterfaceError)
 
 
 class Relay:
@@ -110,7 +113,8 @@ class Relay:
                 sent = self._turn()
                 if sent is not None and enough(sent):
                     return
-                pause = 0.01 if sent else min(pause * 1.5, self.idle_seconds)
+                longest = _CLOSED_PAUSE if self._gate.closed() else self.idle_seconds
+                pause = 0.01 if sent else min(pause * 1.5, max(longest, self.idle_seconds))
                 if not sent:
                     self._stop.wait(pause)
         finally:
@@ -121,7 +125,8 @@ class Relay:
         try:
             close_stale_connections()
             return self._relay_batch() if self._lead() else None
-        except (OperationalError, InterfaceError) as error:
+        except _DATABASE_ERRORS as error:
+            self._require_passing(error)
             self._wait(f"the database does not answer: {error}", _OUTAGE_PAUSE)
         except BrokerUnavailable as error:
             self._wait(str(error), _OUTAGE_PAUSE)
@@ -187,7 +192,8 @@ class Relay:
             return True
         try:
             return self.leases.renew()
-        except (OperationalError, InterfaceError) as error:
+        except _DATABASE_ERRORS as error:
+            self._require_passing(error)
             log.warning("The leases cannot be renewed now: %s", error)
             close_stale_connections()
             return self.leases.valid()
@@ -198,7 +204,8 @@ class Relay:
                 with transaction.atomic(using=self.using):
                     record(self.using, batch, self.leases.lock())
                 break
-            except (OperationalError, InterfaceError) as error:
+            except _DATABASE_ERRORS as error:
+                self._require_passing(error)
                 if self._stop.is_set() or not self.leases.valid():
                     raise  # our next owner sends the batch again
                 self._wait(f"the database does not answer: {error}", _OUTAGE_PAUSE)
@@ -222,7 +229,18 @@ class Relay:
             self._wait(str(failure), _OUTAGE_PAUSE)
 
     def _is_empty(self) -> bool:
-        return pending(self.using, self.leases.shards, self._gate.closed()) == 0
+        return not pending(self.using, self.leases.shards, self._gate.closed())
+
+    def _require_passing(self, error: Exception) -> None:
+        """Let an error pass that waiting cures; raise any other, with its cure if it is ours."""
+        if is_outage(error) or is_contention(error):
+            return
+        if OutboxQueue._meta.db_table not in connections[self.using].introspection.table_names():
+            raise ConfigurationError(
+                f"The outbox's tables are not in database {self.using!r}. Run 'manage.py migrate "
+                f"--database {self.using}'."
+            ) from error
+        raise error
 
     def _report_outage(self, producer: EventProducer) -> None:
         reason = producer.last_error or BrokerUnavailable(settings.broker)
@@ -246,5 +264,5 @@ class Relay:
             return
         try:
             self.leases.release()
-        except (OperationalError, InterfaceError) as error:
+        except _DATABASE_ERRORS as error:
             log.warning("The leases could not be given back; they expire by themselves: %s", error)

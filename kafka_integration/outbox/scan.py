@@ -7,9 +7,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models.functions import Length
 
 from ..events.envelope import sequence
 from ..models import OutboxHold, OutboxQueue
+from ..models.queue import OutboxQueueQuerySet
 
 _BATCH_BYTES = 32 * 1024 * 1024  # half of what the producer's queue takes
 
@@ -64,22 +66,41 @@ def read(using: str, shards: Sequence[int], limit: int, closed: Iterable[str]) -
         limit: how many rows at most.
         closed: topics that are left alone for now.
     """
-    queue = OutboxQueue.objects.using(using).in_shards(shards).sendable()
-    closed = list(closed)
-    if closed:
-        queue = queue.exclude(event__topic__in=closed)
+    queue = _sendable(using, shards, closed)
+    last = _last_that_fits(queue, limit)
+    if last is None:
+        return []
     # Hold and rows are seen at one instant: if the hold were looked up afterwards, its release in
     # between would let us send a later event of the key without the ones that it had blocked.
-    found = queue.with_hold().values_list(*COLUMNS)[:limit]
+    found = queue.filter(position__lte=last).with_hold().values_list(*COLUMNS)[:limit]
     rows = [QueueRow._make(values) for values in found]
     _block(using, [row for row in rows if row.is_held])
-    return _bounded([row for row in rows if not row.is_held])
+    return [row for row in rows if not row.is_held]
 
 
-def pending(using: str, shards: Sequence[int], closed: Iterable[str]) -> int:
-    """Return how many rows wait in ``shards`` that could be sent now."""
+def pending(using: str, shards: Sequence[int], closed: Iterable[str]) -> bool:
+    """Tell whether a row waits in ``shards`` that could be sent now."""
+    return _sendable(using, shards, closed).exists()
+
+
+def _sendable(using: str, shards: Sequence[int], closed: Iterable[str]) -> OutboxQueueQuerySet:
     queue = OutboxQueue.objects.using(using).in_shards(shards).sendable()
-    return queue.exclude(event__topic__in=list(closed)).count()
+    closed = list(closed)
+    return queue.outside(closed) if closed else queue
+
+
+def _last_that_fits(queue: OutboxQueueQuerySet, limit: int) -> int | None:
+    """Return the position up to which values fit into memory; None if nothing waits.
+
+    Asked before any value is fetched: a batch of the largest events would be gigabytes.
+    """
+    last, total = None, 0
+    for position, size in queue.values_list("position", Length("event__value"))[:limit]:
+        total += size
+        if last is not None and total > _BATCH_BYTES:
+            break
+        last = position
+    return last
 
 
 def _block(using: str, rows: Sequence[QueueRow]) -> None:
@@ -92,15 +113,3 @@ def _block(using: str, rows: Sequence[QueueRow]) -> None:
         held = {(hold.topic, hold.key_hash) for hold in holds.select_for_update()}
         blocked = [row.position for row in rows if row.unit in held]
         OutboxQueue.objects.using(using).filter(pk__in=blocked).block()
-
-
-def _bounded(rows: Sequence[QueueRow]) -> list[QueueRow]:
-    """Return as many rows as the producer's queue has room for, at least one."""
-    total = 0
-    found: list[QueueRow] = []
-    for row in rows:
-        total += len(row.value)
-        if found and total > _BATCH_BYTES:
-            break
-        found.append(row)
-    return found

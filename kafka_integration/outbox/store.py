@@ -82,7 +82,9 @@ def lock_keys(using: str, events: Sequence[NewEvent]) -> None:
     """Let only one transaction at a time add to each event's (topic, key), until it ends.
 
     Needed where nothing else does: two transactions that publish under one key without locking
-    one row could commit in the other order than they took their positions.
+    one row could commit in the other order than they took their positions. Two transactions that
+    call this several times, in different orders, may deadlock as with any locks; PostgreSQL ends
+    one of them.
     """
     if connections[using].vendor != "postgresql":
         return  # SQLite has one writer at a time

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 from django.utils import timezone
 
 from kafka_integration.errors import (
@@ -248,7 +248,7 @@ def test_a_database_outage_is_waited_out(
     kafka: FakeKafka, queued: Queued, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued("a")
-    failures = iter([OperationalError("server closed the connection")])
+    failures = iter([OperationalError("database is locked")])
 
     def fail_once(*arguments: Any) -> Any:
         for error in failures:
@@ -257,7 +257,7 @@ def test_a_database_outage_is_waited_out(
 
     monkeypatch.setattr(module, "read", fail_once)
     Relay().drain()
-    assert said == ["the database does not answer: server closed the connection"]
+    assert said == ["the database does not answer: database is locked"]
     assert not OutboxQueue.objects.exists()
 
 
@@ -265,7 +265,7 @@ def test_what_was_sent_is_recorded_when_the_database_is_back(
     kafka: FakeKafka, queued: Queued, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued("a")
-    failures = iter([OperationalError("gone")])
+    failures = iter([OperationalError("database is locked")])
 
     def fail_once(*arguments: Any) -> None:
         for error in failures:
@@ -375,3 +375,43 @@ def test_the_command_fails_when_its_time_is_over(
         call_command("kafka_relay", "--drain", "--timeout", "0.2")
     call_command("kafka_relay", "--timeout", "0.2")
     assert OutboxQueue.objects.get().attempts == 0
+
+
+def test_an_error_that_waiting_does_not_cure_ends_the_relay(
+    kafka: FakeKafka, queued: Queued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ProgrammingError("syntax error")
+
+    queued("a")
+    monkeypatch.setattr(module, "read", fail)
+    with pytest.raises(ProgrammingError):
+        Relay().drain()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_missing_tables_are_named_with_the_cure(
+    kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OutboxQueue._meta, "db_table", "no_such_table")
+    with pytest.raises(ConfigurationError, match=r"Run 'manage\.py migrate --database default'"):
+        Relay().drain()
+
+
+def test_while_only_closed_topics_wait_the_relay_looks_seldom(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued("a")
+    admin.errors[TOPIC] = TopicMissing([TOPIC], "broker")
+    relay = Relay(idle_seconds=0.01)
+    pauses: list[float] = []
+
+    def note(seconds: float) -> bool:
+        pauses.append(seconds)
+        if len(pauses) > 20:
+            relay.stop()
+        return False
+
+    monkeypatch.setattr(relay._stop, "wait", note)
+    relay.run()
+    assert pauses[-1] == 1.0
