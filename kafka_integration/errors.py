@@ -11,6 +11,7 @@
     │   ├── DuplicateHandler
     │   └── UnknownGroup
     ├── CatalogueError             topics.yaml is not valid
+    ├── OutboxBusy                 another relay is at work on the outbox
     ├── PublishError               an event cannot be written to the outbox
     │   ├── NotInTransaction
     │   ├── UnusableKey
@@ -116,6 +117,17 @@ class CatalogueError(KafkaIntegrationError):
         super().__init__(f"{path} is not a valid topic catalogue:\n- " + "\n- ".join(self.problems))
 
 
+class OutboxBusy(KafkaIntegrationError):
+    """Raised when a relay that shall end soon finds another one at work on the same outbox."""
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        super().__init__(
+            f"Another relay, {holder or 'just gone'}, is at work on this outbox and sends what "
+            "waits. Stop it first, or let it do the work."
+        )
+
+
 class PublishError(KafkaIntegrationError):
     """Raised when an event cannot be written to the outbox; its transaction must roll back."""
 
@@ -203,7 +215,8 @@ class BrokerUnavailable(BrokerError):
         self.detail = detail
         super().__init__(
             f"No Kafka broker answers at {broker}{': ' + detail if detail else ''}. Check "
-            "KAFKA_BROKER, and start one with 'make up' (Docker) or 'make services' (native)."
+            "KAFKA_BROKER, and that Kafka runs there. To try things out without one: python -m "
+            "kafka_integration.broker.embedded"
         )
 
 

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
+relay_leading = Signal()
+"""A relay took the outbox's leases. Arguments: ``using`` (str), ``owner`` (str)."""
+
+relay_idle = Signal()
+"""A relay has sent everything that could be sent. No arguments."""
+
 relay_waiting = Signal()
 """A relay cannot work now. Arguments: ``reason`` (str)."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import OutputWrapper
 
-from ..signals import batch_relayed, event_held, relay_waiting
+from ..conf import settings
+from ..signals import batch_relayed, event_held, relay_idle, relay_leading, relay_waiting
 
 _REPORT_EVERY = 5.0
 _REPEAT_EVERY = 30.0
@@ -27,10 +28,13 @@ class RelayProgress:
         self.held = 0
         self._started = time.monotonic()
         self._reported = self._started
+        self._told = 0
         self._said: tuple[str, float] = ("", 0.0)
         self._on_count_line = False
 
     def __enter__(self) -> RelayProgress:
+        relay_leading.connect(self._leading)
+        relay_idle.connect(self._idle)
         batch_relayed.connect(self._relayed)
         event_held.connect(self._held)
         relay_waiting.connect(self._waiting)
@@ -42,10 +46,16 @@ class RelayProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        relay_leading.disconnect(self._leading)
+        relay_idle.disconnect(self._idle)
         batch_relayed.disconnect(self._relayed)
         event_held.disconnect(self._held)
         relay_waiting.disconnect(self._waiting)
-        self._line(f"{self._count()}. Relay ended.")
+        nothing = "Nothing was waiting, so Kafka was not asked. " if self._is_untouched() else ""
+        self._line(f"{nothing}{self._count()}. Relay ended.")
+
+    def _is_untouched(self) -> bool:
+        return not (self.published or self.held or self._said[0])
 
     def _relayed(self, published: int, **_: Any) -> None:
         self.published += published
@@ -54,8 +64,20 @@ class RelayProgress:
             self.out.flush()
             self._on_count_line = True
         elif time.monotonic() - self._reported > _REPORT_EVERY:
-            self._line(self._count())
-            self._reported = time.monotonic()
+            self._report()
+
+    def _leading(self, using: str, owner: str, **_: Any) -> None:
+        who = owner.rpartition(":")[0]
+        self._line(f"Relay {who} sends the outbox of database {using!r} to {settings.broker}.")
+
+    def _idle(self, **_: Any) -> None:
+        if self.published != self._told and not self.out.isatty():
+            self._report()
+
+    def _report(self) -> None:
+        self._line(self._count())
+        self._reported = time.monotonic()
+        self._told = self.published
 
     def _held(self, event_id: object, topic: str, reason: str, **_: Any) -> None:
         self.held += 1
@@ -70,7 +92,8 @@ class RelayProgress:
     def _count(self) -> str:
         seconds = time.monotonic() - self._started
         held = f", {self.held:,} held back" if self.held else ""
-        return f"Published {self.published:,} events in {seconds:.1f} s{held}"
+        noun = "event" if self.published == 1 else "events"
+        return f"Published {self.published:,} {noun} in {seconds:.1f} s{held}"
 
     def _line(self, text: str) -> None:
         start = "\n" if self._on_count_line else ""

@@ -7,6 +7,7 @@ waits and counts nothing against any event.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from threading import Event as Flag
@@ -16,9 +17,9 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from ..broker.producer import EventProducer
 from ..conf import settings
 from ..database import close_stale_connections, is_contention, is_outage
-from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError
+from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError, OutboxBusy
 from ..models import OutboxQueue
-from ..signals import batch_relayed, event_held, relay_waiting
+from ..signals import batch_relayed, event_held, relay_idle, relay_leading, relay_waiting
 from .batch import Batch, record
 from .gate import TopicGate
 from .leases import Leases
@@ -68,6 +69,8 @@ class Relay:
         self._stop = Flag()
         self._sender = Sender(self._await_answers)
         self._gate = TopicGate(self._say)
+        self._patience = math.inf
+        self._waiting_since: float | None = None
 
     def stop(self) -> None:
         """Ask the relay to finish its batch and end; safe in a signal handler."""
@@ -85,10 +88,12 @@ class Relay:
         """Relay until nothing that can be sent is left.
 
         Raises:
+            OutboxBusy: another relay is at work, and did not just die.
             AuthenticationFailed: Kafka does not accept our credentials.
             TopicMissing: events remain whose topic does not exist.
             TopicRefused: events remain for a topic that we may not write to.
         """
+        self._patience = self.leases.seconds + 1
         self._loop(lambda sent: sent == 0 and self._is_empty())
         if not self._stop.is_set():
             self._gate.raise_if_closed()
@@ -97,22 +102,27 @@ class Relay:
         """Relay at most one batch; return how many events were published.
 
         Raises:
+            OutboxBusy: another relay is at work, and did not just die.
             AuthenticationFailed: Kafka does not accept our credentials.
             TopicMissing: events of the batch have a topic that does not exist.
             TopicRefused: events of the batch have a topic that we may not write to.
         """
+        self._patience = self.leases.seconds + 1
         self._loop(lambda sent: True)
         if not self._stop.is_set():
             self._gate.raise_if_closed()
         return self.published
 
     def _loop(self, enough: Callable[[int], bool]) -> None:
-        pause = 0.01
+        pause, before = 0.01, 0
         try:
             while not self._stop.is_set():
                 sent = self._turn()
                 if sent is not None and enough(sent):
                     return
+                if before and sent == 0:
+                    relay_idle.send(type(self))
+                before = sent or 0
                 longest = _CLOSED_PAUSE if self._gate.closed() else self.idle_seconds
                 pause = 0.01 if sent else min(pause * 1.5, max(longest, self.idle_seconds))
                 if not sent:
@@ -139,13 +149,20 @@ class Relay:
                 return True
             self._lose()
         if self.leases.acquire():
+            relay_leading.send(type(self), using=self.using, owner=self.leases.owner)
             return True
+        self._wait_for(self.leases.holder())
+        return False
+
+    def _wait_for(self, holder: str) -> None:
+        self._waiting_since = self._waiting_since or time.monotonic()
+        if time.monotonic() - self._waiting_since > self._patience:
+            raise OutboxBusy(holder)
         self._wait(
-            f"another relay, {self.leases.holder() or 'just gone'}, holds the outbox's leases; "
-            "taking over when it ends",
+            f"another relay, {holder or 'just gone'}, holds the outbox's leases; taking over when "
+            "it ends",
             min(1.0, self.leases.seconds / 3),
         )
-        return False
 
     def _relay_batch(self) -> int:
         started = time.monotonic()

@@ -119,10 +119,10 @@ def _effect(message: Message, group: str) -> str:
         return ""
     if group == "previews":
         preview = CampaignPreview.objects.filter(pk=told.campaign_id).first()
-        return f"preview: {preview}" if preview else ""
+        return "preview refreshed" if preview else ""
     if group == "retrospectives":
         if not told.text.endswith("to completed."):
             return "nothing to look back on yet"
         opened = Retrospective.objects.filter(campaign_id=told.campaign_id).first()
-        return f"retrospective {opened.pk} is {opened.status}" if opened else ""
+        return f"retrospective {opened.pk} opened" if opened else ""
     return ""

@@ -53,7 +53,7 @@ class Report:
         console.print(
             f"{mark} {arrived} of {len(self.expected)} events arrived in Kafka, {handled} effects "
             f"of handlers are in the database, {len(self.dead)} dead letters of "
-            f"{self.poisoned} expected."
+            f"{self.poisoned} expected (one for each group that reads the broken message)."
         )
 
     def _lost(self) -> list[str]:

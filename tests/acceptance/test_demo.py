@@ -48,7 +48,7 @@ def test_without_its_relay_the_demo_fails_and_says_why() -> None:
 
 
 def test_with_a_handler_that_raises_the_demo_fails_and_names_it() -> None:
-    result = demo("--broken-handler", "--patience", "8")
+    result = demo("--broken-handler")
     assert result.returncode == 1, result.stdout + result.stderr
     assert "group broken has no effect (dead)" in result.stdout
     assert "unexpected dead letter: campaign.updated.json.dlq" in result.stdout

@@ -148,7 +148,7 @@ def test_a_saved_model_reaches_a_handler(project: Project) -> None:
     assert project.topic in project.manage("kafka_topics", "apply")
 
     key = project.run("work.py").split()[-1]
-    assert "Published 1 events" in project.manage("kafka_relay", "--drain")
+    assert "Published 1 event " in project.manage("kafka_relay", "--drain")
     assert project.query(kind.effect) == []
     handled = project.manage("kafka_consume", "--group", kind.group, "--drain")
 

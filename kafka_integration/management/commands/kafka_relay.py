@@ -19,7 +19,8 @@ class Command(BaseCommand):
     help = (
         "Send the events in the outbox to Kafka. Without an option it runs until SIGTERM or "
         "SIGINT, waits while Kafka or the database is away, and loses nothing. A second relay on "
-        "the same outbox waits until the first one ends. Exit codes: 0 clean end, 1 error."
+        "the same outbox waits until the first one ends; with --once or --drain it gives up when "
+        "the first is alive. Exit codes: 0 clean end, 1 error."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,7 +33,10 @@ class Command(BaseCommand):
             "--timeout",
             type=float,
             metavar="SECONDS",
-            help="end after this time; with --once or --drain that is an error",
+            help=(
+                "end after this time; if --once or --drain has not finished by then, the exit "
+                "code is 1"
+            ),
         )
         parser.add_argument(
             "--batch-size",

@@ -218,4 +218,4 @@ def test_the_command_names_the_missing_topic_and_fails(
     assert f"has no topic {missing}." in ended.stderr
     assert "manage.py kafka_topics apply" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert "Published 1 events" in ended.stdout
+    assert "Published 1 event " in ended.stdout

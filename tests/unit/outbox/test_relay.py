@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from kafka_integration.errors import (
     BrokerUnavailable,
     ConfigurationError,
     DeliveryFailed,
+    OutboxBusy,
     ProducerFailed,
     TopicMissing,
     TopicRefused,
@@ -415,3 +417,29 @@ def test_while_only_closed_topics_wait_the_relay_looks_seldom(
     monkeypatch.setattr(relay._stop, "wait", note)
     relay.run()
     assert pauses[-1] == 1.0
+
+
+def test_a_drain_beside_a_living_relay_gives_up_and_names_it(
+    kafka: FakeKafka, queued: Queued
+) -> None:
+    queued("a")
+    first = Leases("default", 60)
+    assert first.acquire()
+    with pytest.raises(OutboxBusy, match="Stop it first") as caught:
+        Relay(lease_seconds=0.1).drain()
+    assert caught.value.holder == first.owner.rpartition(":")[0]
+    assert OutboxQueue.objects.count() == 1
+
+
+def test_the_command_says_who_leads_what_it_did_and_when_there_was_nothing(
+    kafka: FakeKafka, queued: Queued
+) -> None:
+    out = StringIO()
+    call_command("kafka_relay", "--drain", stdout=out)
+    assert "Nothing was waiting, so Kafka was not asked." in out.getvalue()
+    queued("a")
+    out = StringIO()
+    call_command("kafka_relay", "--drain", stdout=out)
+    assert "sends the outbox of database 'default' to broker." in out.getvalue()
+    assert "Published 1 event in" in out.getvalue()
+    assert "Kafka was not asked" not in out.getvalue()
