@@ -88,8 +88,8 @@ def _value(change: Change, name: str) -> Any:
     instance = change.instance
     if hasattr(instance, name):
         return getattr(instance, name)
-    if name == _own_id(type(instance)):
-        return instance.pk
+    if name == _own_id(change.publisher):
+        return change.pk
     if name.startswith(_PREVIOUS):
         return _previous(change, name.removeprefix(_PREVIOUS))
     return _MISSING

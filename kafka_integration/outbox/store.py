@@ -18,6 +18,10 @@ from ..models.lease import DEFAULT_SHARDS
 from ..models.queue import key_hash
 
 _ADVISORY_CLASS = 0x4B61666B  # "Kafk": keeps our locks apart from the application's own
+_ALL_KEYS = -1  # no key's hash is negative
+
+MANY_KEYS = 1_000
+"""PostgreSQL has room for 6,400 locks as it comes, for all its sessions together."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +82,46 @@ def append(using: str, events: Sequence[NewEvent]) -> None:
         _append_by_orm(using, events)
 
 
+_LOCK_KEYS = """
+SELECT CASE WHEN hashed = -1
+            THEN pg_advisory_xact_lock_shared(%s, hashed)::text
+            ELSE pg_advisory_xact_lock(%s, hashed)::text
+       END
+FROM (SELECT hashed FROM unnest(%s::int[]) AS hashed ORDER BY hashed OFFSET 0) AS in_order
+"""
+
+
 def lock_keys(using: str, events: Sequence[NewEvent]) -> None:
     """Let only one transaction at a time add to each event's (topic, key), until it ends.
 
     Needed where nothing else does: two transactions that publish under one key without locking
-    one row could commit in the other order than they took their positions. Two transactions that
+    one row could commit in the other order than they took their positions. The locks of one call
+    are taken in sorted order, so that two such transactions never wait for each other. Those that
     call this several times, in different orders, may deadlock as with any locks; PostgreSQL ends
     one of them.
     """
     if connections[using].vendor != "postgresql":
         return  # SQLite has one writer at a time
-    # Sorted, so that two transactions never wait for each other.
-    hashes = sorted({event.key_hash % 2**31 for event in events})
+    hashes = {event.key_hash % 2**31 for event in events}
+    if len(hashes) > MANY_KEYS:
+        lock_all_keys(using)
+    elif hashes:
+        with connections[using].cursor() as cursor:
+            # The subquery is sorted before the first lock is taken.
+            classes = [_ADVISORY_CLASS, _ADVISORY_CLASS]
+            cursor.execute(_LOCK_KEYS, [*classes, [_ALL_KEYS, *hashes]])
+
+
+def lock_all_keys(using: str) -> None:
+    """Let no other transaction add under a key of its own choice, until this one ends.
+
+    For a transaction with more keys than the server has room for locks. Every :func:`lock_keys`
+    holds a share of this lock.
+    """
+    if connections[using].vendor != "postgresql":
+        return
     with connections[using].cursor() as cursor:
-        for hashed in hashes:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_ADVISORY_CLASS, hashed])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_ADVISORY_CLASS, _ALL_KEYS])
 
 
 _APPEND = """
