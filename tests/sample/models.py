@@ -62,7 +62,9 @@ class Label(models.Model):
     fallback = models.ForeignKey(
         Shelf, models.SET_DEFAULT, null=True, default=None, related_name="fallbacks"
     )
-    groups: models.ManyToManyField[Group, Any] = models.ManyToManyField("Group")
+    groups: models.ManyToManyField[Group, Any] = models.ManyToManyField(
+        "Group", related_name="labels"
+    )
 
     objects = ShortQuerySet.as_manager()
     built = models.Manager.from_queryset(ShortQuerySet)()
