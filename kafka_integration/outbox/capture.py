@@ -25,7 +25,7 @@ from ..events.contract import EventData
 from ..events.registry import registry
 from ..events.topics import check_event_topic
 from .bulk_delete import before_delete
-from .drafts import draft, record
+from .drafts import Occasion, record
 from .lineage import Model, asking, old_fields, own, updated
 from .rows import every, link_to, stored, to_update
 from .store import append, lock_keys
@@ -65,7 +65,7 @@ def publish(
     check_catalogued(topic)
     if not connections[using].in_atomic_block:
         raise NotInTransaction(using)
-    new = draft(event, topic, str(key), extra=headers, available_at=available_at)
+    new = Occasion().draft(event, topic, str(key), extra=headers, available_at=available_at)
     if settings.enabled:
         lock_keys(using, [new])
         append(using, [new])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.utils import timezone
@@ -16,28 +17,36 @@ from ..events.registry import Publication
 from .store import NewEvent, append, lock_all_keys, lock_keys
 
 
-def draft(
-    data: EventData,
-    topic: str,
-    key: str,
-    *,
-    subject: str = "",
-    extra: Mapping[str, str] | None = None,
-    available_at: datetime | None = None,
-) -> NewEvent:
-    """Return the event that tells of ``data``, with an id of its own."""
-    event_id, now = uuid7(), timezone.now()
-    headers = headers_for(
-        type=data.type_name(),
-        version=data.event_version,
-        id=str(event_id),
-        source=settings.source,
-        time=timezone.make_aware(now) if timezone.is_naive(now) else now,
-        subject=subject,
-        extra=extra,
-    )
-    value = data.model_dump_json().encode()
-    return NewEvent(event_id, topic, key, value, headers, now, available_at)
+@dataclass(frozen=True)
+class Occasion:
+    """When and where events come about: the same for all events of one statement."""
+
+    time: datetime = field(default_factory=timezone.now)
+    source: str = field(default_factory=lambda: settings.source)
+
+    def draft(
+        self,
+        data: EventData,
+        topic: str,
+        key: str,
+        *,
+        subject: str = "",
+        extra: Mapping[str, str] | None = None,
+        available_at: datetime | None = None,
+    ) -> NewEvent:
+        """Return the event that tells of ``data``, with an id of its own."""
+        event_id = uuid7()
+        headers = headers_for(
+            type=data.type_name(),
+            version=data.event_version,
+            id=str(event_id),
+            source=self.source,
+            time=timezone.make_aware(self.time) if timezone.is_naive(self.time) else self.time,
+            subject=subject,
+            extra=extra,
+        )
+        value = data.model_dump_json().encode()
+        return NewEvent(event_id, topic, key, value, headers, self.time, available_at)
 
 
 def record(
@@ -74,14 +83,15 @@ def hold_order(using: str, publications: Iterable[Publication]) -> None:
 def _matching(
     publications: list[Publication], changes: Iterable[Change]
 ) -> Iterator[tuple[Publication, NewEvent]]:
+    occasion = Occasion()
     for change in changes:
         for publication in publications:
             seen = publication.seen(change)
             if publication.when.matches(seen):
-                yield publication, _event_of(publication, seen)
+                yield publication, _event_of(publication, seen, occasion)
 
 
-def _event_of(publication: Publication, change: Change) -> NewEvent:
+def _event_of(publication: Publication, change: Change, occasion: Occasion) -> NewEvent:
     data = publication.contract.from_instance(change)
     subject = f"{change.publisher._meta.label}/{change.pk}"
-    return draft(data, publication.topic, publication.key_for(change), subject=subject)
+    return occasion.draft(data, publication.topic, publication.key_for(change), subject=subject)
