@@ -14,7 +14,6 @@ from pytest_django import DjangoAssertNumQueries
 from kafka_integration.errors import EventTooLarge, NotCapturable
 from kafka_integration.models import OutboxEvent
 from kafka_integration.outbox import bulk_insert, rows
-from kafka_integration.outbox.upsert import Upsert
 from tests.sample.events import SampleCreated, lane
 from tests.sample.models import Label, Place, Sample
 from tests.unit.outbox.telling import tell, telling, told
@@ -206,26 +205,6 @@ class TestUpsert:
     def test_an_expression_as_the_unique_value_is_refused(self) -> None:
         with pytest.raises(NotCapturable, match="code is an expression"):
             upsert(Label(code=Lower("B")))
-
-    def test_a_row_made_meanwhile_is_told_as_updated(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        if not POSTGRES:
-            return  # nobody else can write meanwhile
-        missed: list[bool] = []
-        look = Upsert._before
-
-        def too_early(self: Upsert, objects: list[Any]) -> Any:
-            if missed:
-                return look(self, objects)
-            missed.append(True)
-            return {}
-
-        monkeypatch.setattr(Upsert, "_before", too_early)
-        upsert(Label(code="b", name="new"), Label(code="c", name="new"))
-        assert missed
-        assert told("code", "previous_name") == [
-            ("label.updated", "b", "old"),
-            ("label.created", "c", None),
-        ]
 
     def test_none_of_it_is_told_when_it_fails(self) -> None:
         with pytest.raises(IntegrityError), transaction.atomic():

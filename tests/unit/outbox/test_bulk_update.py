@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -288,41 +287,6 @@ def test_a_bare_update_and_its_events_are_one(monkeypatch: pytest.MonkeyPatch) -
         Label.objects.update(name="new")
     assert not Label.objects.filter(name="new").exists()
     assert not OutboxEvent.objects.exists()
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("joined", [False, True])
-def test_a_row_that_another_transaction_is_changing_is_told_as_that_one_left_it(
-    joined: bool,
-) -> None:
-    """The old values are those that the update really replaced, not those that were committed."""
-    if not POSTGRES:
-        return  # SQLite has one writer at a time
-    shelf = Shelf.objects.create(name="high")
-    with telling(Label):
-        Label.objects.update(shelf=shelf)
-    changed, done = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with transaction.atomic():
-            Label.objects.filter(code="1").update(name="theirs")
-            Label.objects.filter(code="2").update(size=-1)
-            changed.set()
-            done.wait(1)
-        connection.close()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    changed.wait(5)
-    rows_of = Label.objects.filter(size__gte=0, code__in="12")
-    rows_of = rows_of.filter(shelf__name="high") if joined else rows_of
-    count = rows_of.update(name="ours")
-    thread.join()
-    assert count == 1
-    assert told("code", "previous_name")[-2:] == [
-        ("label.updated", "1", "theirs"),
-        ("label.renamed", "1", "theirs"),
-    ]
 
 
 def test_a_further_declaration_is_heeded_at_once() -> None:
