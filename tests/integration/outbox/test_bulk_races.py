@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from kafka_integration import EventData
 from kafka_integration.errors import NotCapturable
-from kafka_integration.outbox.affected import affected
+from kafka_integration.outbox import affected, rows
 from kafka_integration.outbox.upsert import Upsert
 from tests.sample.models import Label, Shelf
 from tests.unit.outbox.telling import forget, telling, told
@@ -113,16 +113,17 @@ def test_an_upsert_that_always_comes_late_is_refused(monkeypatch: pytest.MonkeyP
     assert told() == []
 
 
-def test_rows_are_locked_in_the_order_of_their_keys() -> None:
+def test_rows_are_locked_in_the_order_of_their_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that two updates of the same rows never wait for each other."""
+    monkeypatch.setattr(rows.chunks, "__defaults__", (2,))
+    monkeypatch.setattr(affected, "CHUNK", 2)
     keys = sorted(Label.objects.values_list("pk", flat=True))
     for queryset in (
         Label.objects.order_by("-size"),
         Label.objects.order_by("-size").filter(shelf__name="high"),
     ):
         with transaction.atomic():
-            [found] = affected(queryset)
-        assert list(found) == keys
+            assert [key for found in affected.affected(queryset) for key in found] == keys
 
 
 def test_an_insert_that_refers_to_a_row_under_update_need_not_wait() -> None:
