@@ -16,7 +16,8 @@ class KafkaIntegrationConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401  # importing registers the system checks
-        from .outbox.capture import connect
+        from .outbox import bulk, capture
 
+        bulk.install()
         autodiscover_modules("events")
-        connect()
+        capture.connect()

@@ -1,4 +1,4 @@
-"""Django's system checks: what is declared in code against what the settings name.
+"""Django's system checks: what is declared in code against what the settings name, and can be.
 
 Topics:
 
@@ -6,6 +6,10 @@ Topics:
 - ``kafka.E002``: a handled topic has no dead-letter topic in the catalogue
 - ``kafka.E003``: the catalogue is not valid
 - ``kafka.W001``: there is no catalogue
+
+Models:
+
+- ``kafka.E004``: a model publishes whose rows Django writes without a word
 """
 
 from __future__ import annotations
@@ -34,6 +38,27 @@ def check_topics(**kwargs: Any) -> list[CheckMessage]:
     if found is None:
         return [_no_catalogue()] if registry.topics() else []
     return [*_unknown_topics(found), *_missing_dead_letters(found)]
+
+
+@register("kafka")
+def check_models(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse publications of tables that Django makes for many-to-many fields.
+
+    It sends no signal for them, and ``add()`` inserts into them with ``ignore_conflicts``. A
+    ``through`` model of one's own is written as any other model is.
+    """
+    models = dict.fromkeys(found.model for found in registry.publications)
+    return [_unseen(model) for model in models if model._meta.auto_created]
+
+
+def _unseen(model: type[Any]) -> CheckMessage:
+    return Error(
+        f"{model._meta.label} is the table of a many-to-many field, whose rows Django writes "
+        "without saying which. Its events would be missing.",
+        hint="Declare a model for this table and name it in the field's through=.",
+        obj=model,
+        id="kafka.E004",
+    )
 
 
 def _no_catalogue() -> CheckMessage:

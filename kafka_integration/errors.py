@@ -14,6 +14,7 @@
     ├── OutboxBusy                 another relay is at work on the outbox
     ├── PublishError               an event cannot be written to the outbox
     │   ├── NotInTransaction
+    │   ├── NotCapturable
     │   ├── UnusableKey
     │   └── EventTooLarge
     ├── MessageError               a received message cannot be handled, ever
@@ -141,6 +142,22 @@ class NotInTransaction(PublishError):
             f"publish() needs an open transaction on database {using!r}, so that the event and "
             "what it tells of are committed together. Wrap the work in "
             f"'with transaction.atomic(using={using!r}):'."
+        )
+
+
+class NotCapturable(PublishError):
+    """Raised when a publishing model is written in a way that hides which rows change, or how.
+
+    Nothing was written.
+    """
+
+    def __init__(self, operation: str, model: str, reason: str, cure: str) -> None:
+        self.operation = operation
+        self.model = model
+        self.reason = reason
+        self.cure = cure
+        super().__init__(
+            f"Changes of {model} are published, and {operation} would hide them: {reason}. {cure}"
         )
 
 

@@ -16,5 +16,8 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample"]  # noqa: F405  # from the star import above
 
+# A second database, for events that must go where their rows go.
+DATABASES["other"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}  # noqa: F405  # from the star import above
+
 # The sample's topics are made for one test each, so no catalogue can list them.
 SILENCED_SYSTEM_CHECKS = ["kafka.E001", "kafka.E002"]

@@ -18,11 +18,26 @@ class Change:
         instance: the row as it is after the change; for a deletion, as it was before.
         before: the row's values by attribute name before an update, as far as they were asked
             for; empty for a creation.
+        model: the model that publishes: the instance's class, or a base of it.
     """
 
     kind: Kind
     instance: Any
     before: Mapping[str, Any]
+    model: type[Any] | None = None
+
+    @property
+    def publisher(self) -> type[Any]:
+        """The model whose row this is to its publication."""
+        # An abstract model has no rows, hence no key of its own.
+        if self.model is None or self.model._meta.abstract:
+            return type(self.instance)
+        return self.model
+
+    @property
+    def pk(self) -> Any:
+        """The primary key in the publishing model's table; its heirs' tables may have another."""
+        return getattr(self.instance, self.publisher._meta.pk.attname)
 
     def differs(self, field: str) -> bool:
         """Tell whether an update changed ``field`` (an attribute name such as ``owner_id``)."""

@@ -45,15 +45,15 @@ class EventData(BaseModel):
             ContractMismatch: the model has no attribute for one of the fields.
             pydantic.ValidationError: a value does not fit its field.
         """
-        values = {name: _value(change, name) for name in cls.model_fields}
-        missing = [
-            name
-            for name, value in values.items()
-            if value is _MISSING and cls.model_fields[name].is_required()
-        ]
+        present, missing = {}, []
+        for name, field in cls.model_fields.items():
+            value = _value(change, name)
+            if value is not _MISSING:
+                present[name] = value
+            elif field.is_required():
+                missing.append(name)
         if missing:
             raise ContractMismatch(cls.__name__, change.instance._meta.label, missing)
-        present = {name: value for name, value in values.items() if value is not _MISSING}
         return cls.model_validate(present, from_attributes=True)
 
 
@@ -85,11 +85,11 @@ def _available(model: type[Any], name: str) -> bool:
 
 
 def _value(change: Change, name: str) -> Any:
-    instance = change.instance
-    if hasattr(instance, name):
-        return getattr(instance, name)
-    if name == _own_id(type(instance)):
-        return instance.pk
+    value = getattr(change.instance, name, _MISSING)
+    if value is not _MISSING:
+        return value
+    if name == _own_id(change.publisher):
+        return change.pk
     if name.startswith(_PREVIOUS):
         return _previous(change, name.removeprefix(_PREVIOUS))
     return _MISSING

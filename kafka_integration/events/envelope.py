@@ -10,6 +10,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 D = TypeVar("D")
@@ -124,13 +125,18 @@ def headers_for(
         "ce_id": id,
         "ce_source": source,
         "ce_type": type,
-        "ce_time": time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z"),
+        "ce_time": _wire_time(time),
         "ce_dataversion": str(version),
         "content-type": JSON,
     }
     if subject:
         headers["ce_subject"] = subject
     return headers
+
+
+@lru_cache(maxsize=8)  # the events of one statement happened at one time
+def _wire_time(time: datetime) -> str:
+    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def sequence(position: int) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..conf import settings
 from ..errors import ContractMismatch, DeclarationError, DuplicateHandler, UnknownGroup
-from .conditions import Condition
+from .conditions import Change, Condition
 from .contract import EventData, missing_fields, previous_fields
 from .envelope import Event
 from .topics import check_event_topic
@@ -36,9 +37,22 @@ class Publication:
     when: Condition
     key: Callable[[Any], str] | None = None
 
-    def key_for(self, instance: Any) -> str:
-        """Return the key of the instance's events, as text."""
-        return self.key(instance) if self.key else str(instance.pk)
+    @property
+    def table(self) -> type[Any]:
+        """The class whose saved rows count: for a proxy, the model that it stands for."""
+        return self.model._meta.concrete_model if self.model._meta.proxy else self.model
+
+    def seen(self, change: Change) -> Change:
+        """Return the change with an instance of the declared model, whatever class saved it."""
+        instance = change.instance
+        if not isinstance(instance, self.model):
+            instance = copy(instance)
+            instance.__class__ = self.model
+        return Change(change.kind, instance, change.before, self.model)
+
+    def key_for(self, change: Change) -> str:
+        """Return the key of the event of a change that was :meth:`seen`, as text."""
+        return self.key(change.instance) if self.key else str(change.pk)
 
     def old_fields(self) -> tuple[str, ...]:
         """Return the fields whose values before an update are needed."""
@@ -120,8 +134,12 @@ class Registry:
         self.handlers.append(handler)
 
     def publications_of(self, model: type[Any]) -> list[Publication]:
-        """Return the publications declared for ``model`` or for a class that it inherits from."""
-        return [found for found in self.publications if issubclass(model, found.model)]
+        """Return the publications declared for ``model`` or for a class that it inherits from.
+
+        A proxy has no rows of its own: what is declared for it counts for every class that saves
+        rows of its table.
+        """
+        return [found for found in self.publications if issubclass(model, found.table)]
 
     def groups(self) -> dict[str, list[Handler]]:
         """Return the handlers of each consumer group."""
@@ -171,7 +189,8 @@ def publishes(
     """Declare that saving or deleting ``model`` publishes an event.
 
     Args:
-        model: a Django model class.
+        model: a Django model class. Rows of models that inherit from it count as well, and a
+            proxy counts as the model that it stands for: narrow it with ``satisfies`` if you must.
         contract: the event's data; see :class:`EventData` for how it is filled.
         topic: the Kafka topic, ``domain.action.format``.
         when: :data:`created`, :data:`updated`, :data:`deleted`, :func:`changed`,

@@ -8,27 +8,27 @@ publishing model runs inside ``atomic``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.apps import apps
 from django.db import connections, models, router, transaction
-from django.db.models.signals import post_save, pre_delete, pre_save
-from django.utils import timezone
-from uuid_utils.compat import uuid7
+from django.db.models.signals import post_save, pre_delete
 
 from ..conf import settings
 from ..errors import NotInTransaction
 from ..events.catalogue import check_catalogued
-from ..events.conditions import Change, Kind
+from ..events.conditions import Change
 from ..events.contract import EventData
-from ..events.envelope import headers_for
-from ..events.registry import Publication, registry
+from ..events.registry import registry
 from ..events.topics import check_event_topic
-from .store import NewEvent, append, lock_keys
+from .bulk_delete import before_delete
+from .drafts import Occasion, record
+from .lineage import Model, asking, old_fields, own, updated
+from .rows import every, link_to, stored, to_update
+from .store import append, lock_keys
 
 _BEFORE = "kafka_before"
 _WRAPPED = "kafka_atomic"
@@ -65,7 +65,7 @@ def publish(
     check_catalogued(topic)
     if not connections[using].in_atomic_block:
         raise NotInTransaction(using)
-    new = _new_event(event, topic, str(key), extra=headers, available_at=available_at)
+    new = Occasion().draft(event, topic, str(key), extra=headers, available_at=available_at)
     if settings.enabled:
         lock_keys(using, [new])
         append(using, [new])
@@ -79,11 +79,11 @@ def connect() -> None:
             _wire(model)
 
 
-def _wire(model: type[models.Model]) -> None:
+def _wire(model: Model) -> None:
     uid = f"kafka_integration:{model._meta.label}"
-    pre_save.connect(_before_save, sender=model, dispatch_uid=uid)
     post_save.connect(_after_save, sender=model, dispatch_uid=uid)
-    pre_delete.connect(_before_delete, sender=model, dispatch_uid=uid)
+    if own(model, "deleted"):
+        pre_delete.connect(before_delete, sender=model, dispatch_uid=uid)
     if not hasattr(model.save_base, _WRAPPED):
         model.save_base = _atomic(model.save_base)  # type: ignore[method-assign]  # the one hook that runs before save commits
 
@@ -99,107 +99,18 @@ def _atomic(original: Callable[..., None]) -> Callable[..., None]:
         update_fields: Collection[str] | None = None,
     ) -> None:
         alias = using or router.db_for_write(type(self), instance=self)
+        new = bool(force_insert) or (not force_update and _is_surely_new(self))
         # Without a savepoint, so that an error in capture rolls the caller's transaction back.
         with transaction.atomic(using=alias, savepoint=False):
-            original(self, raw, force_insert, force_update, alias, update_fields)
+            if settings.enabled and not raw and not new:
+                self.__dict__[_BEFORE] = _rows_before(self, alias)
+            try:
+                original(self, raw, force_insert, force_update, alias, update_fields)
+            finally:
+                self.__dict__.pop(_BEFORE, None)
 
     setattr(save_base, _WRAPPED, True)
     return save_base
-
-
-def _before_save(
-    sender: type[models.Model], instance: models.Model, raw: bool, using: str, **_: Any
-) -> None:
-    instance.__dict__.pop(_BEFORE, None)
-    if raw or not settings.enabled or _is_surely_new(instance):
-        return
-    fields = _old_fields(sender)
-    if fields:
-        row = _locked(instance, using).values(*fields).first()
-        instance.__dict__[_BEFORE] = row or {}
-
-
-def _after_save(
-    sender: type[models.Model],
-    instance: models.Model,
-    created: bool,
-    raw: bool,
-    using: str,
-    update_fields: Collection[str] | None,
-    **_: Any,
-) -> None:
-    before = instance.__dict__.pop(_BEFORE, {})
-    kind: Kind = "created" if created else "updated"
-    publications = _asking_for(sender, kind)
-    if raw or not settings.enabled or not publications:
-        return
-    row = _row_after(instance, using, update_fields)
-    _capture(publications, Change(kind, row, before), using)
-
-
-def _before_delete(
-    sender: type[models.Model], instance: models.Model, using: str, **_: Any
-) -> None:
-    publications = _asking_for(sender, "deleted")
-    if not settings.enabled or not publications:
-        return
-    row = _locked(instance, using).first()
-    if row is not None:
-        _capture(publications, Change("deleted", row, {}), using)
-
-
-def _capture(publications: Iterable[Publication], change: Change, using: str) -> None:
-    matching = [found for found in publications if found.when.matches(change)]
-    events = [_event_of(publication, change) for publication in matching]
-    by_own_key = [
-        event for event, found in zip(events, matching, strict=True) if found.key is not None
-    ]
-    if by_own_key:
-        lock_keys(using, by_own_key)
-    append(using, events)
-
-
-def _event_of(publication: Publication, change: Change) -> NewEvent:
-    instance = change.instance
-    data = publication.contract.from_instance(change)
-    subject = f"{instance._meta.label}/{instance.pk}"
-    return _new_event(data, publication.topic, publication.key_for(instance), subject=subject)
-
-
-def _new_event(
-    data: EventData,
-    topic: str,
-    key: str,
-    *,
-    subject: str = "",
-    extra: Mapping[str, str] | None = None,
-    available_at: datetime | None = None,
-) -> NewEvent:
-    event_id, now = uuid7(), timezone.now()
-    headers = headers_for(
-        type=data.type_name(),
-        version=data.event_version,
-        id=str(event_id),
-        source=settings.source,
-        time=timezone.make_aware(now) if timezone.is_naive(now) else now,
-        subject=subject,
-        extra=extra,
-    )
-    value = data.model_dump_json().encode()
-    return NewEvent(event_id, topic, key, value, headers, now, available_at)
-
-
-def _asking_for(model: type[models.Model], kind: Kind) -> list[Publication]:
-    return [found for found in registry.publications_of(model) if kind in found.when.kinds]
-
-
-def _old_fields(model: type[models.Model]) -> list[str]:
-    wanted = {name for found in _asking_for(model, "updated") for name in found.old_fields()}
-    return [
-        field.attname
-        for field in model._meta.concrete_fields
-        if {field.name, field.attname} & wanted
-    ]
 
 
 def _is_surely_new(instance: models.Model) -> bool:
@@ -210,34 +121,46 @@ def _is_surely_new(instance: models.Model) -> bool:
     )
 
 
-def _locked(instance: models.Model, using: str) -> models.QuerySet[Any]:
-    manager = type(instance)._base_manager
-    return manager.using(using).select_for_update().filter(pk=instance.pk)
+def _rows_before(instance: models.Model, using: str) -> dict[Model, Mapping[str, Any]]:
+    """Return what the row holds, as far as it is needed, for each model that publishes it."""
+    found: dict[Model, Mapping[str, Any]] = {}
+    for view, publications in updated(type(instance)):
+        fields = old_fields(view, publications)
+        if fields:
+            rows = to_update(_row_of(instance, view, using))
+            found[view] = rows.values(*fields).first() or {}
+    return found
 
 
-def _row_after(
-    instance: models.Model, using: str, update_fields: Collection[str] | None
-) -> models.Model:
-    """Return an instance that holds the row as it is now; the caller's is never changed.
-
-    The caller's instance is as good as the row unless some columns were not written from it, or
-    the database stored something else than what it holds.
-    """
-    if update_fields is None and all(
-        _is_stored_as_is(instance, field) for field in instance._meta.concrete_fields
-    ):
-        return instance
-    return type(instance)._base_manager.using(using).get(pk=instance.pk)
+def _row_of(instance: models.Model, view: Model, using: str) -> models.QuerySet[Any]:
+    """Return the row of ``instance`` as a row of its own model, or of one that inherits from it."""
+    if isinstance(instance, view):
+        return every(view, using).filter(pk=instance.pk)
+    return every(view, using).filter(**{link_to(type(instance)).name: instance.pk})
 
 
-def _is_stored_as_is(instance: models.Model, field: models.Field[Any, Any]) -> bool:
-    if getattr(field, "generated", False) or field.attname not in instance.__dict__:
-        return False
-    value = instance.__dict__[field.attname]
-    if value is None:
-        return True
-    if hasattr(value, "resolve_expression"):
-        return False
-    if isinstance(field, models.DecimalField):
-        return isinstance(value, Decimal) and value == round(value, field.decimal_places)
-    return type(field.to_python(value)) is type(value)
+def _after_save(
+    sender: Model,
+    instance: models.Model,
+    created: bool,
+    raw: bool,
+    using: str,
+    update_fields: Collection[str] | None,
+    **_: Any,
+) -> None:
+    if raw or not settings.enabled:
+        return
+    if created:
+        publications = asking(sender, "created")
+        if publications:
+            [row] = stored([instance], using, update_fields)
+            record(using, publications, [Change("created", row, {})])
+        return
+    before = instance.__dict__.get(_BEFORE, {})
+    for view, publications in updated(sender):
+        if view is sender:
+            rows = stored([instance], using, update_fields)
+        else:
+            rows = list(_row_of(instance, view, using))
+        changes = [Change("updated", row, before.get(view, {})) for row in rows]
+        record(using, publications, changes)

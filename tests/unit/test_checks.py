@@ -1,4 +1,4 @@
-"""The system checks on topics."""
+"""The system checks on topics and models."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from kafka_integration import Event, EventData, created, handles, publishes
 from kafka_integration.events.registry import registry
+from tests.sample.models import Label, Membership
 
 
 class GroupCreated(EventData):
@@ -108,3 +109,24 @@ def test_no_catalogue_is_a_warning_once_topics_are_used(settings: Settings) -> N
     [message] = found()
     assert message.id == "kafka.W001"
     assert not message.is_serious()
+
+
+class Joined(EventData):
+    """A contract of a table between two others."""
+
+    label_id: str
+    group_id: int
+
+
+def test_the_table_of_a_many_to_many_field_cannot_publish(topics: Path) -> None:
+    publishes(Label.groups.through, Joined, topic="a.b.json", when=created)
+    publishes(Label.groups.through, Joined, topic="a.c.json", when=created)
+    [message] = found()
+    assert message.id == "kafka.E004"
+    assert "sample.Label_groups" in message.msg
+    assert "through=" in (message.hint or "")
+
+
+def test_a_through_model_of_ones_own_can_publish(topics: Path) -> None:
+    publishes(Membership, Joined, topic="a.b.json", when=created)
+    assert found() == []

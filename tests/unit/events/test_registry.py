@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import Settings
 
-from kafka_integration import Event, EventData, changed, created, deleted, handles, publishes
+from kafka_integration import (
+    Change,
+    Event,
+    EventData,
+    changed,
+    created,
+    deleted,
+    handles,
+    publishes,
+)
 from kafka_integration.errors import (
     ContractMismatch,
     DeclarationError,
@@ -76,7 +85,8 @@ def test_a_subclass_publishes_as_its_base_does() -> None:
 def test_the_key_is_the_primary_key_or_what_is_asked_for() -> None:
     publishes(Sample, Moved, topic="a.b.json", when=created)
     publishes(Sample, Moved, topic="a.c.json", when=created, key=lambda sample: sample.lane)
-    keys = [found.key_for(Sample(pk=7, lane="left")) for found in registry.publications]
+    change = Change("created", Sample(pk=7, lane="left"), {})
+    keys = [found.key_for(change) for found in registry.publications]
     assert keys == ["7", "left"]
 
 

@@ -17,7 +17,7 @@ from kafka_integration.errors import EventTooLarge, UnusableKey
 from kafka_integration.models import OutboxEvent, OutboxQueue, OutboxSetup
 from kafka_integration.models.queue import key_hash
 from kafka_integration.outbox.scan import QueueRow
-from kafka_integration.outbox.store import append, lock_keys
+from kafka_integration.outbox.store import MANY_KEYS, append, lock_keys
 from tests.unit.outbox.conftest import TOPIC, new_event
 
 Queued = Callable[..., list[QueueRow]]
@@ -91,8 +91,7 @@ def test_size_counts_bytes_of_key_value_and_headers() -> None:
 
 def test_the_limit_itself_is_taken(db: None, settings: Settings) -> None:
     event = new_event("a", value=b"x" * 100, headers={})
-    settings.KAFKA_MAX_MESSAGE_BYTES = 101
-    event.check()
+    event.check(101)
     settings.KAFKA_MAX_MESSAGE_BYTES = 100
     with pytest.raises(EventTooLarge) as caught:
         append("default", [event])
@@ -103,7 +102,24 @@ def test_the_limit_itself_is_taken(db: None, settings: Settings) -> None:
 def test_key_locks_end_with_the_transaction() -> None:
     with transaction.atomic():
         lock_keys("default", [new_event("b"), new_event("a"), new_event("a")])
-        assert _locks() == (2 if connection.vendor == "postgresql" else 0)
+        # One for each key, and a share of the one for all keys.
+        assert _locks() == (3 if connection.vendor == "postgresql" else 0)
+
+
+@pytest.mark.django_db
+def test_more_keys_than_there_is_room_for_take_one_lock_for_all() -> None:
+    with transaction.atomic():
+        lock_keys("default", [new_event(str(number)) for number in range(MANY_KEYS + 1)])
+        assert _locks() == (1 if connection.vendor == "postgresql" else 0)
+
+
+@pytest.mark.django_db
+def test_all_keys_are_locked_in_one_statement(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    events = [new_event(str(number)) for number in range(100)]
+    with transaction.atomic(), django_assert_num_queries(connection.vendor == "postgresql"):
+        lock_keys("default", events)
 
 
 def _locks() -> int:

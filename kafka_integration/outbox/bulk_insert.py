@@ -1,0 +1,88 @@
+"""Rows created many at once, by ``bulk_create()``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django.db import connections, models, transaction
+
+from ..errors import NotCapturable
+from ..events.conditions import Change
+from .drafts import hold_order, record
+from .lineage import Model, asking, updated
+from .rows import CHUNK, alias_to_write, chunks, link_to, stored
+from .upsert import Upsert
+
+Insert = Callable[..., list[models.Model]]
+
+
+def create(
+    original: Insert,
+    queryset: models.QuerySet[Any],
+    objects: Iterable[models.Model],
+    options: Mapping[str, Any],
+) -> list[models.Model]:
+    """Do ``QuerySet.bulk_create()`` and publish each row, in the order of the objects.
+
+    Args:
+        original: Django's own ``QuerySet.bulk_create``.
+        queryset: whose method was called.
+        objects: the unsaved instances.
+        options: the other arguments of ``bulk_create()``.
+
+    Raises:
+        NotCapturable: it could not be told afterwards which rows are new.
+    """
+    model, upserts = queryset.model, options["update_conflicts"]
+    if not asking(model, "created") and not (upserts and updated(model)):
+        return original(queryset, objects, **options)
+    if options["ignore_conflicts"]:
+        raise NotCapturable(
+            "bulk_create(ignore_conflicts=True)",
+            model._meta.label,
+            "the database does not say which rows are new",
+            "Leave out the rows that exist, or use update_conflicts=True with update_fields and "
+            "unique_fields, or get_or_create().",
+        )
+    objects, using = list(objects), alias_to_write(queryset)
+    upsert = Upsert(original, queryset, options) if upserts and objects else None
+    if upsert is None:
+        require_keys(queryset, objects)
+    else:
+        upsert.require_identities(objects)
+    with transaction.atomic(using=using, savepoint=False):
+        if upsert is not None:
+            return upsert.run(objects)
+        made = original(queryset, objects, **options)
+        _record(model, using, made)
+    return made
+
+
+def require_keys(queryset: models.QuerySet[Any], objects: Iterable[models.Model]) -> None:
+    """Refuse objects whose keys would stay unknown.
+
+    Raises:
+        NotCapturable: the database makes a key and does not tell.
+    """
+    key = link_to(queryset.model)
+    told = connections[queryset.db].features.can_return_rows_from_bulk_insert
+    for item in objects:
+        made_by_database = item.pk is None and not key.has_default()
+        if (made_by_database and not told) or hasattr(item.pk, "resolve_expression"):
+            raise NotCapturable(
+                "bulk_create()",
+                queryset.model._meta.label,
+                "the database makes the primary keys and Django does not learn them",
+                "Give the objects their keys, or save() them one by one.",
+            )
+
+
+def _record(model: Model, using: str, made: list[models.Model]) -> None:
+    publications = asking(model, "created")
+    many = len(made) > CHUNK
+    if many:
+        hold_order(using, publications)
+    for part in chunks(made):
+        changes = (Change("created", row, {}) for row in stored(part, using))
+        record(using, publications, changes, keys_are_locked=many)

@@ -1,0 +1,97 @@
+"""From changes to events: what each publication makes of a change, written in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from ..conf import settings
+from ..events.conditions import Change
+from ..events.contract import EventData
+from ..events.envelope import headers_for
+from ..events.registry import Publication
+from .store import NewEvent, append, lock_all_keys, lock_keys
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """When and where events come about: the same for all events of one statement."""
+
+    time: datetime = field(default_factory=timezone.now)
+    source: str = field(default_factory=lambda: settings.source)
+
+    def draft(
+        self,
+        data: EventData,
+        topic: str,
+        key: str,
+        *,
+        subject: str = "",
+        extra: Mapping[str, str] | None = None,
+        available_at: datetime | None = None,
+    ) -> NewEvent:
+        """Return the event that tells of ``data``, with an id of its own."""
+        event_id = uuid7()
+        headers = headers_for(
+            type=data.type_name(),
+            version=data.event_version,
+            id=str(event_id),
+            source=self.source,
+            time=timezone.make_aware(self.time) if timezone.is_naive(self.time) else self.time,
+            subject=subject,
+            extra=extra,
+        )
+        value = data.model_dump_json().encode()
+        return NewEvent(event_id, topic, key, value, headers, self.time, available_at)
+
+
+def record(
+    using: str,
+    publications: Iterable[Publication],
+    changes: Iterable[Change],
+    *,
+    keys_are_locked: bool = False,
+) -> None:
+    """Store the events of some changes in the open transaction, in the order given.
+
+    Args:
+        using: the database's alias.
+        publications: those that may match.
+        changes: what happened.
+        keys_are_locked: whether :func:`hold_order` was called for them.
+
+    Raises:
+        PublishError: an event could never be sent.
+    """
+    drafts = list(_matching(list(publications), changes))
+    by_own_key = [event for publication, event in drafts if publication.key is not None]
+    if by_own_key and not keys_are_locked:
+        lock_keys(using, by_own_key)
+    append(using, [event for _, event in drafts])
+
+
+def hold_order(using: str, publications: Iterable[Publication]) -> None:
+    """Make room for the events of more changes than keys can be locked one by one."""
+    if any(publication.key is not None for publication in publications):
+        lock_all_keys(using)
+
+
+def _matching(
+    publications: list[Publication], changes: Iterable[Change]
+) -> Iterator[tuple[Publication, NewEvent]]:
+    occasion = Occasion()
+    for change in changes:
+        for publication in publications:
+            seen = publication.seen(change)
+            if publication.when.matches(seen):
+                yield publication, _event_of(publication, seen, occasion)
+
+
+def _event_of(publication: Publication, change: Change, occasion: Occasion) -> NewEvent:
+    data = publication.contract.from_instance(change)
+    subject = f"{change.publisher._meta.label}/{change.pk}"
+    return occasion.draft(data, publication.topic, publication.key_for(change), subject=subject)

@@ -1,0 +1,107 @@
+"""Rows as they are in the database now, whatever a manager hides and an instance remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import connections, models
+
+T = TypeVar("T")
+
+CHUNK = 1_000
+"""Rows that are read, changed and published at once."""
+
+
+def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    """Cut a sequence into parts of at most ``size``."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def every(model: type[models.Model], using: str) -> models.QuerySet[Any]:
+    """Return a queryset of all rows: a project's base manager might hide some."""
+    return models.QuerySet(model, using=using)
+
+
+def alias_to_write(queryset: Any) -> str:
+    """Return the database that a write of the queryset goes to; its reads follow there."""
+    queryset._for_write = True
+    alias: str = queryset.db
+    return alias
+
+
+def to_update(queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Lock the rows as an UPDATE would: inserts that refer to them need not wait."""
+    no_key = connections[queryset.db].features.has_select_for_no_key_update
+    return queryset.order_by("pk").select_for_update(no_key=no_key)
+
+
+def to_delete(queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Lock the rows as a DELETE would."""
+    return queryset.order_by("pk").select_for_update()
+
+
+def link_to(model: type[models.Model]) -> models.Field[Any, Any]:
+    """Return the primary key's field: heirs of the model have it too, by the same name."""
+    key: Any = model._meta.pk
+    return key  # type: ignore[no-any-return]  # only abstract models have none
+
+
+def stored(
+    instances: Sequence[models.Model], using: str, written: Collection[str] | None = None
+) -> list[models.Model]:
+    """Return instances that hold the rows as they are now; the caller's are never changed.
+
+    A caller's instance is as good as its row unless some columns were not written from it, or the
+    database stored something else than what it holds.
+
+    Args:
+        instances: instances of one model that were written a moment ago.
+        using: the database's alias.
+        written: the fields that were written, or None for all.
+
+    Raises:
+        ObjectDoesNotExist: a row is gone, or has another key than its instance.
+    """
+    if written is None:
+        stale = [instance for instance in instances if not _is_stored_as_is(instance)]
+    else:
+        stale = list(instances)
+    if not stale:
+        return list(instances)
+    fresh = _read(stale, using)
+    return [fresh.get(id(instance), instance) for instance in instances]
+
+
+def _read(instances: Sequence[models.Model], using: str) -> dict[int, models.Model]:
+    model = type(instances[0])
+    key = link_to(model)
+    found: dict[Any, models.Model] = {}
+    for part in chunks(instances):
+        rows = every(model, using).filter(pk__in=[instance.pk for instance in part])
+        found |= {row.pk: row for row in rows}
+    fresh = {id(instance): found.get(key.to_python(instance.pk)) for instance in instances}
+    if None in fresh.values():
+        raise ObjectDoesNotExist(
+            f"A row of {model._meta.label} could not be read back after it was written."
+        )
+    return fresh  # type: ignore[return-value]  # None is ruled out
+
+
+def _is_stored_as_is(instance: models.Model) -> bool:
+    return all(_has_stored(instance, field) for field in instance._meta.concrete_fields)
+
+
+def _has_stored(instance: models.Model, field: models.Field[Any, Any]) -> bool:
+    if getattr(field, "generated", False) or field.attname not in instance.__dict__:
+        return False
+    value = instance.__dict__[field.attname]
+    if value is None:
+        return True
+    if hasattr(value, "resolve_expression"):
+        return False
+    if isinstance(field, models.DecimalField):
+        return isinstance(value, Decimal) and value == round(value, field.decimal_places)
+    return type(field.to_python(value)) is type(value)
