@@ -39,6 +39,11 @@ def _has_django_settings() -> bool:
     return django_settings.configured or ENVIRONMENT_VARIABLE in os.environ
 
 
+def keeps_time_zones() -> bool:
+    """Tell whether this project's times are aware (Django's ``USE_TZ``)."""
+    return bool(django_settings.USE_TZ)
+
+
 class Setting(Generic[T]):
     """One setting: its name, how the environment's text becomes a value, its default, its meaning.
 

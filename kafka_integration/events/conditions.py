@@ -40,8 +40,12 @@ class Change:
         return getattr(self.instance, self.publisher._meta.pk.attname)
 
     def differs(self, field: str) -> bool:
-        """Tell whether an update changed ``field`` (an attribute name such as ``owner_id``)."""
-        return bool(self.before[field] != getattr(self.instance, field))
+        """Tell whether an update changed ``field`` (an attribute name such as ``owner_id``).
+
+        Where the old value is not known, because the row came to be just before it was updated,
+        the answer is yes: an event too many does no harm, and one too few is lost.
+        """
+        return field not in self.before or bool(self.before[field] != getattr(self.instance, field))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..conf import settings
-from ..errors import ContractMismatch, DeclarationError, DuplicateHandler, UnknownGroup
+from ..errors import (
+    ContractMismatch,
+    DeclarationError,
+    DuplicateHandler,
+    UnknownGroup,
+    UnusableKey,
+)
 from .conditions import Change, Condition
 from .contract import EventData, missing_fields, previous_fields
 from .envelope import Event
@@ -28,14 +34,14 @@ class Publication:
         contract: what is published.
         topic: where it is published.
         when: on which changes.
-        key: makes the key's text from the instance; None means the primary key.
+        key: makes the key from the instance, and is turned into text; None means the primary key.
     """
 
     model: type[Any]
     contract: type[EventData]
     topic: str
     when: Condition
-    key: Callable[[Any], str] | None = None
+    key: Callable[[Any], object] | None = None
 
     @property
     def table(self) -> type[Any]:
@@ -51,8 +57,15 @@ class Publication:
         return Change(change.kind, instance, change.before, self.model)
 
     def key_for(self, change: Change) -> str:
-        """Return the key of the event of a change that was :meth:`seen`, as text."""
-        return self.key(change.instance) if self.key else str(change.pk)
+        """Return the key of the event of a change that was :meth:`seen`, as text.
+
+        Raises:
+            UnusableKey: ``key`` returned None.
+        """
+        key = self.key(change.instance) if self.key else change.pk
+        if key is None:
+            raise UnusableKey(self.topic, key)
+        return str(key)
 
     def old_fields(self) -> tuple[str, ...]:
         """Return the fields whose values before an update are needed."""
@@ -184,7 +197,7 @@ def publishes(
     *,
     topic: str,
     when: Condition,
-    key: Callable[[Any], str] | None = None,
+    key: Callable[[Any], object] | None = None,
 ) -> None:
     """Declare that saving or deleting ``model`` publishes an event.
 
@@ -195,8 +208,8 @@ def publishes(
         topic: the Kafka topic, ``domain.action.format``.
         when: :data:`created`, :data:`updated`, :data:`deleted`, :func:`changed`,
             :func:`becomes` or :func:`satisfies`.
-        key: makes the key's text from the instance. Events of one topic and key keep their
-            order. By default the primary key.
+        key: makes the key from the instance; it is turned into text. Events of one topic and key
+            keep their order. By default the primary key.
 
     Raises:
         DeclarationError: see :meth:`Registry.add_publication`.

@@ -81,11 +81,24 @@ def connect() -> None:
 
 def _wire(model: Model) -> None:
     uid = f"kafka_integration:{model._meta.label}"
-    post_save.connect(_after_save, sender=model, dispatch_uid=uid)
+    _connect_first(model, uid)
     if own(model, "deleted"):
         pre_delete.connect(before_delete, sender=model, dispatch_uid=uid)
     if not hasattr(model.save_base, _WRAPPED):
         model.save_base = _atomic(model.save_base)  # type: ignore[method-assign]  # the one hook that runs before save commits
+
+
+def _connect_first(model: Model, uid: str) -> None:
+    """Hear of a save before the application's own receivers do.
+
+    One of them may save the row again, and that event must come after this one.
+    """
+    known = len(post_save.receivers)
+    post_save.connect(_after_save, sender=model, dispatch_uid=uid)
+    with post_save.lock:
+        if len(post_save.receivers) > known:
+            post_save.receivers.insert(0, post_save.receivers.pop())
+            post_save.sender_receivers_cache.clear()
 
 
 def _atomic(original: Callable[..., None]) -> Callable[..., None]:
@@ -102,15 +115,24 @@ def _atomic(original: Callable[..., None]) -> Callable[..., None]:
         new = bool(force_insert) or (not force_update and _is_surely_new(self))
         # Without a savepoint, so that an error in capture rolls the caller's transaction back.
         with transaction.atomic(using=alias, savepoint=False):
-            if settings.enabled and not raw and not new:
-                self.__dict__[_BEFORE] = _rows_before(self, alias)
+            # A receiver of the application's may save the same instance again, inside this save.
+            outer = self.__dict__.get(_BEFORE)
+            wanted = settings.enabled and not raw and not new
+            self.__dict__[_BEFORE] = _rows_before(self, alias) if wanted else {}
             try:
                 original(self, raw, force_insert, force_update, alias, update_fields)
             finally:
-                self.__dict__.pop(_BEFORE, None)
+                _put_back(self, outer)
 
     setattr(save_base, _WRAPPED, True)
     return save_base
+
+
+def _put_back(instance: models.Model, outer: dict[Model, Mapping[str, Any]] | None) -> None:
+    if outer is None:
+        instance.__dict__.pop(_BEFORE, None)
+    else:
+        instance.__dict__[_BEFORE] = outer
 
 
 def _is_surely_new(instance: models.Model) -> bool:

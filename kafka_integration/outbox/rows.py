@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import connections, models
+from django.utils import timezone
+
+from ..conf import keeps_time_zones
 
 T = TypeVar("T")
 
@@ -102,6 +105,14 @@ def _has_stored(instance: models.Model, field: models.Field[Any, Any]) -> bool:
         return True
     if hasattr(value, "resolve_expression"):
         return False
+    return type(field.to_python(value)) is type(value) and _keeps(field, value)
+
+
+def _keeps(field: models.Field[Any, Any], value: Any) -> bool:
+    """Tell whether a value of the right type comes back from the database as it is."""
     if isinstance(field, models.DecimalField):
-        return isinstance(value, Decimal) and value == round(value, field.decimal_places)
-    return type(field.to_python(value)) is type(value)
+        return bool(value.as_tuple().exponent == -field.decimal_places)
+    if isinstance(value, datetime) and timezone.is_naive(value) and keeps_time_zones():
+        return False
+    # JSON has no tuples and no numbers as keys; a field that is not Django's may convert anything.
+    return not isinstance(field, models.JSONField) and type(field).__module__.startswith("django.")

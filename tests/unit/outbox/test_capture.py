@@ -13,9 +13,10 @@ from django.contrib.auth.models import User
 from django.core import serializers
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.signals import post_save
 from pytest_django import DjangoAssertNumQueries
 
-from kafka_integration import EventData, publish, publishes, satisfies
+from kafka_integration import Change, EventData, created, publish, publishes, satisfies
 from kafka_integration.errors import (
     EventTooLarge,
     NotInTransaction,
@@ -329,3 +330,55 @@ def test_positions_follow_the_order_of_saving(owner: User) -> None:
         campaign.save()
     events = OutboxEvent.objects.order_by("queued__position")
     assert [json.loads(bytes(event.value))["name"] for event in events] == ["0", "1", "2", "3"]
+
+
+@pytest.fixture
+def saves_again() -> Iterator[None]:
+    """An application's receiver that saves the row again, connected before ours."""
+
+    def touch(instance: Campaign, **_: Any) -> None:
+        if not instance.description:
+            instance.description = "touched"
+            instance.save()
+
+    post_save.connect(touch, sender=Campaign, weak=False, dispatch_uid="touch")
+    with post_save.lock:
+        post_save.receivers.insert(0, post_save.receivers.pop())
+        post_save.sender_receivers_cache.clear()
+    disconnect = capture._connect_first
+    post_save.disconnect(sender=Campaign, dispatch_uid="kafka_integration:campaigns.Campaign")
+    disconnect(Campaign, "kafka_integration:campaigns.Campaign")
+    yield
+    post_save.disconnect(sender=Campaign, dispatch_uid="touch")
+
+
+@pytest.mark.usefixtures("saves_again")
+def test_a_receiver_that_saves_again_neither_breaks_the_save_nor_turns_the_order(
+    owner: User,
+) -> None:
+    campaign = Campaign.objects.create(name="Spring", owner=owner)
+    assert topics() == ["campaign.created.json", "campaign.updated.json"]
+    clear()
+    campaign.name, campaign.description = "Summer", ""
+    campaign.save()
+    events = OutboxEvent.objects.order_by("queued__position")
+    told = [json.loads(bytes(event.value)) for event in events]
+    assert [(data["name"], data["description"]) for data in told] == [
+        ("Summer", ""),
+        ("Summer", "touched"),
+    ]
+
+
+def test_an_update_of_a_row_that_was_never_loaded(campaign: Campaign, owner: User) -> None:
+    unloaded = Campaign(pk=campaign.pk, name="Summer", owner=owner, created_at=campaign.created_at)
+    unloaded.save(force_update=True)
+    assert "campaign.updated.json" in topics()
+
+
+@pytest.mark.parametrize("key", [7, UUID(int=7)])
+def test_a_key_of_any_kind_becomes_text(db: None, key: object) -> None:
+    with registry.isolated():
+        publishes(Sample, Note, topic="sample.created.json", when=created, key=lambda _: key)
+        capture.connect()
+        change = Change("created", Sample(lane="a"), {})
+        assert registry.publications[0].key_for(change) == str(key)
