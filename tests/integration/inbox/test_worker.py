@@ -220,6 +220,29 @@ def test_a_transaction_that_cannot_commit_is_never_taken_for_done(
     assert (record.status, record.attempts) == (InboxStatus.DEAD, 3)
 
 
+def test_a_closed_cursor_is_a_mistake_and_no_outage(
+    handle: Handle, produce: Produce, consume: Consume
+) -> None:
+    calls: list[int] = []
+
+    def mistaken(event: Event[Made]) -> None:
+        calls.append(event.data.number)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        if event.data.number == 1 and len(calls) < 5:
+            cursor.fetchone()
+        effect(event)
+
+    handle(mistaken, attempts=2)
+    produce(b'{"number": 1}', b'{"number": 2}')
+    assert consume().outcomes == {Outcome.DEAD: 1, Outcome.HANDLED: 1}
+    assert calls == [1, 1, 2]
+    record = InboxRecord.objects.get(status=InboxStatus.DEAD)
+    assert "the cursor is closed" in record.last_error
+    assert record.retry()
+    assert consume().retried == {Outcome.DEAD: 1}
+
+
 def test_an_old_outage_is_not_taken_for_a_new_one(
     handle: Handle, produce: Produce, consume: Consume
 ) -> None:
