@@ -25,7 +25,9 @@
         ├── AuthenticationFailed
         ├── TopicMissing
         ├── TopicRefused
+        ├── GroupRefused
         ├── ProducerFailed
+        │   └── ProducerRefused
         └── DeliveryFailed
 """
 
@@ -243,12 +245,36 @@ class TopicRefused(BrokerError):
         )
 
 
+class GroupRefused(BrokerError):
+    """Raised when Kafka does not let our user read as a consumer group."""
+
+    def __init__(self, group: str, broker: str) -> None:
+        self.group = group
+        self.broker = broker
+        super().__init__(
+            f"Kafka at {broker} does not allow our user to read as group {group!r}. Grant it Read "
+            "on that group with an ACL, or check KAFKA_SASL_USERNAME and KAFKA_GROUP_PREFIX."
+        )
+
+
 class ProducerFailed(BrokerError):
     """Raised when a producer can no longer keep its promises and must be made anew."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"The Kafka producer cannot go on and must be made anew: {reason}.")
+
+
+class ProducerRefused(ProducerFailed):
+    """Raised when Kafka does not let our user write with an idempotent producer."""
+
+    def __init__(self, broker: str) -> None:
+        self.broker = broker
+        super().__init__(
+            f"Kafka at {broker} does not allow our user an idempotent producer. Grant it Write on "
+            "the topics (before Kafka 2.8: IdempotentWrite on the cluster) with an ACL, or check "
+            "KAFKA_SASL_USERNAME"
+        )
 
 
 class DeliveryFailed(BrokerError):

@@ -16,7 +16,9 @@ from kafka_integration.errors import (
     BrokerUnavailable,
     ConfigurationError,
     DeliveryFailed,
+    GroupRefused,
     ProducerFailed,
+    ProducerRefused,
     TopicMissing,
     TopicRefused,
 )
@@ -96,6 +98,8 @@ def test_what_the_client_does_not_take_is_a_configuration_error(settings: Settin
         (KafkaError._UNKNOWN_TOPIC, TopicMissing),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicMissing),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, TopicRefused),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, GroupRefused),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, ProducerRefused),
         (KafkaError.MSG_SIZE_TOO_LARGE, DeliveryFailed),
         (KafkaError.INVALID_RECORD, DeliveryFailed),
         (KafkaError._PURGE_QUEUE, ProducerFailed),

@@ -20,6 +20,7 @@ from kafka_integration.errors import (
     BrokerError,
     BrokerUnavailable,
     ConfigurationError,
+    GroupRefused,
     TopicMissing,
     TopicRefused,
 )
@@ -89,6 +90,7 @@ def test_a_topic_that_stays_missing_is_an_error(
     ("code", "kind"),
     [
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, TopicRefused),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, GroupRefused),
         (KafkaError.INCONSISTENT_GROUP_PROTOCOL, BrokerError),
         (KafkaError._AUTHENTICATION, AuthenticationFailed),
     ],
@@ -96,6 +98,12 @@ def test_a_topic_that_stays_missing_is_an_error(
 def test_what_does_not_pass_is_raised(code: int, kind: type[BrokerError]) -> None:
     with pytest.raises(kind):
         Troubles("g").judge(KafkaError(code), "a.b.json")
+
+
+def test_a_group_that_is_not_ours_is_named() -> None:
+    refused = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    with pytest.raises(GroupRefused, match=r"as group 'tests-g'\. Grant it Read on that group"):
+        Troubles("tests-g").judge(refused, "")
 
 
 def test_an_unknown_refusal_does_not_speak_of_producers() -> None:
