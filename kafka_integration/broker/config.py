@@ -24,7 +24,17 @@ from ..errors import (
 
 T = TypeVar("T")
 
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a client's log line is about more than an option for another kind of client.
+
+    ``KAFKA_CLIENT_OPTIONS`` goes to producers and consumers alike, and each ignores some of it.
+    """
+    return "property and will be ignored by this" not in record.getMessage()
+
+
 log = logging.getLogger("kafka_integration.broker")
+log.addFilter(is_news)
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _UNREACHABLE = frozenset(

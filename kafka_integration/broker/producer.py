@@ -13,7 +13,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from ..conf import settings
 from ..errors import AuthenticationFailed, BrokerError, BrokerUnavailable, ProducerFailed
-from .config import client_config, explain, make_client
+from .config import client_config, explain, is_news, make_client
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +207,7 @@ _DEFAULTS: dict[str, Any] = {
 _gapless_log = logging.getLogger(f"{__name__}.gapless")
 # A rejected event is told by whoever sent it, and librdkafka's "fatal" is how it should be.
 _gapless_log.addFilter(lambda record: "gap" not in record.getMessage().lower())
+_gapless_log.addFilter(is_news)
 
 GAPLESS: dict[str, Any] = {
     # Without these, what was sent after a rejected message overtakes it: the broker takes any

@@ -81,6 +81,19 @@ def test_effects_come_in_order_and_offsets_after_them(
     assert consume().outcomes.total() == 0
 
 
+def test_it_works_where_the_broker_assigns(
+    handle: Handle, produce: Produce, consume: Consume, settings: Settings
+) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"group.protocol": "consumer"}
+    handle()
+    produce(b'{"number": 1}', b'{"number": 2}')
+    assert consume().outcomes == {Outcome.HANDLED: 2}
+    produce(b'{"number": 3}')
+    assert consume().outcomes == {Outcome.HANDLED: 1}
+    assert consume(from_beginning=True).outcomes == {Outcome.DUPLICATE: 3}
+    assert numbers() == [1, 2, 3]
+
+
 def test_a_drain_of_nothing_ends(handle: Handle, consume: Consume) -> None:
     handle()
     assert consume().outcomes.total() == 0

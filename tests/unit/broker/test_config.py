@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -151,6 +152,19 @@ def test_a_producer_can_be_made_without_a_broker(options: dict[str, Any]) -> Non
     [report] = reports
     assert isinstance(report.error, ProducerFailed)
     assert (report.partition, report.offset) == (-1, -1)
+
+
+@pytest.mark.parametrize("options", [{}, GAPLESS])
+def test_options_for_consumers_are_no_news_to_a_producer(
+    options: dict[str, Any], settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"session.timeout.ms": "6000"}
+    producer = EventProducer(options)
+    deadline = time.monotonic() + 10
+    while "Connection refused" not in caplog.text:
+        assert time.monotonic() < deadline
+        producer.poll(0.1)
+    assert "session.timeout.ms" not in caplog.text
 
 
 def test_what_the_client_itself_refuses_is_reported(settings: Settings) -> None:

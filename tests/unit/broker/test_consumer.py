@@ -136,6 +136,22 @@ def test_properties_that_librdkafka_refuses_are_an_error(settings: Settings) -> 
         EventConsumer(["a.b.json"], "g")
 
 
+def test_the_broker_may_assign_in_place_of_the_members(settings: Settings) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"group.protocol": "Consumer"}
+    settings.KAFKA_BROKER = "127.0.0.1:1"
+    EventConsumer(["a.b.json"], "g").close(timeout=5.0)
+    settings.KAFKA_CLIENT_OPTIONS |= {"partition.assignment.strategy": "cooperative-sticky"}
+    with pytest.raises(ConfigurationError, match=r"group\.remote\.assignor"):
+        EventConsumer(["a.b.json"], "g")
+
+
+@pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky, range"])
+def test_an_eager_assignment_is_refused_with_the_cure(settings: Settings, strategy: str) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"partition.assignment.strategy": strategy}
+    with pytest.raises(ConfigurationError, match="Remove it from KAFKA_CLIENT_OPTIONS"):
+        EventConsumer(["a.b.json"], "g")
+
+
 def test_a_coordinator_that_is_settling_is_asked_again(
     lonely: EventConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
