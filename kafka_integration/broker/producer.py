@@ -196,6 +196,8 @@ _DEFAULTS: dict[str, Any] = {
     "partitioner": "murmur2_random",
     "message_timeout_ms": 0,
     "topic_metadata_propagation_max_ms": 10_000,
+    # Topics come from the catalogue; one that was deleted must not come back with other settings.
+    "allow_auto_create_topics": False,
     "compression_type": "snappy",
     "linger_ms": 5,
     # The default of 1 GiB would be the process's memory when Kafka is slow.
