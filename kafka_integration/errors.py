@@ -28,7 +28,8 @@
         ├── GroupRefused
         ├── ProducerFailed
         │   └── ProducerRefused
-        └── DeliveryFailed
+        ├── DeliveryFailed
+        └── DeadLetterRefused
 """
 
 from __future__ import annotations
@@ -284,3 +285,17 @@ class DeliveryFailed(BrokerError):
         self.topic = topic
         self.reason = reason
         super().__init__(f"Kafka did not take a message for {topic}: {reason}.")
+
+
+class DeadLetterRefused(BrokerError):
+    """Raised when a dead-letter topic takes a letter not even without trace and message."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        self.topic = topic
+        self.reason = reason
+        super().__init__(
+            f"The dead-letter topic {topic} refused the letter ({reason}), so the message is kept "
+            "in its inbox record only. Give the topic a max.message.bytes that is 64 KiB larger "
+            "than that of the topic it serves, with 'manage.py kafka_topics apply'; retry or "
+            "discard the record in the admin."
+        )
