@@ -35,6 +35,10 @@ class ConnectionClosed(transaction.TransactionManagementError):
     """Raised when code closed the connection of the transaction that it ran in."""
 
 
+class ConnectionLost(InterfaceError):
+    """Raised when the connection under a transaction was lost, whoever caught the first error."""
+
+
 def close_stale_connections() -> None:
     """Close the connections that are broken or too old; call it where no transaction is open.
 
@@ -61,7 +65,8 @@ def is_outage(error: BaseException) -> bool:
     """Tell whether ``error`` says that the database is away or out of reach, for whatever work.
 
     A deadlock, a lock timeout or a cancelled statement is none: the work itself had a part in it.
-    A busy SQLite file is one: another process writes.
+    A busy SQLite file is one: another process writes. An ``InterfaceError`` is one only while a
+    connection of this thread is lost: drivers also raise it for mistakes, as a closed cursor.
     """
     return any(
         isinstance(found, (DatabaseError, InterfaceError)) and _says_outage(found)
@@ -91,13 +96,13 @@ def require_sound_transaction(using: str, who: str) -> None:
 
     Raises:
         ConnectionClosed: its connection was closed.
-        InterfaceError: its connection was lost, which is an outage, whoever caught the error.
+        ConnectionLost: its connection was lost, which is an outage.
         TransactionManagementError: it would roll back.
     """
     connection = connections[using]
     require_open_connection(using, who)
     if getattr(connection.connection, "closed", False):
-        raise InterfaceError(f"The connection to database {using!r} was lost under {who}.")
+        raise ConnectionLost(f"The connection to database {using!r} was lost under {who}.")
     if connection.needs_rollback or _is_aborted(connection):
         raise transaction.TransactionManagementError(
             f"{who} left its transaction on database {using!r} broken: it caught a database error "
@@ -117,6 +122,33 @@ def require_open_connection(using: str, who: str) -> None:
             f"{who} closed the connection to database {using!r} inside its own transaction, so "
             "nothing of it can be committed. Leave the connection open."
         )
+
+
+def require_own_fault(error: BaseException, using: str, who: str) -> None:
+    """Make sure that ``error`` is the work's own and does not come from a connection.
+
+    Call it before the transaction ends: Django then puts a new connection in a lost one's place,
+    and drivers do not say in their ``InterfaceError`` whether cursor or connection was closed.
+
+    Raises:
+        ConnectionClosed: the transaction's connection was closed by a call of its ``close()``.
+        ConnectionLost: the driver reports a use that is not possible, and a connection is lost.
+    """
+    require_open_connection(using, who)
+    lost = _lost_connections()
+    if lost and any(isinstance(found, InterfaceError) for found in _chain(error)):
+        raise ConnectionLost(
+            f"The connection to database {', '.join(lost)} was lost under {who}."
+        ) from error
+
+
+def _lost_connections() -> list[str]:
+    # psycopg 3 says True or False, psycopg 2 a number; SQLite's file cannot be lost.
+    return [
+        connection.alias
+        for connection in connections.all(initialized_only=True)
+        if getattr(connection.connection, "closed", False)
+    ]
 
 
 def _is_broken(connection: BaseDatabaseWrapper) -> bool:
@@ -148,7 +180,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _says_outage(error: BaseException) -> bool:
     driver = error.__cause__ or error
     if isinstance(error, InterfaceError):
-        return True
+        return isinstance(error, ConnectionLost) or bool(_lost_connections())
     if hasattr(driver, "sqlstate") or hasattr(driver, "pgcode"):
         return _state_is_outage(error, driver)
     return str(error) in _SQLITE_BUSY

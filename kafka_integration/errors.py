@@ -27,8 +27,11 @@
         ├── AuthenticationFailed
         ├── TopicMissing
         ├── TopicRefused
+        ├── GroupRefused
         ├── ProducerFailed
-        └── DeliveryFailed
+        │   └── ProducerRefused
+        ├── DeliveryFailed
+        └── DeadLetterRefused
 """
 
 from __future__ import annotations
@@ -273,12 +276,36 @@ class TopicRefused(BrokerError):
         )
 
 
+class GroupRefused(BrokerError):
+    """Raised when Kafka does not let our user read as a consumer group."""
+
+    def __init__(self, group: str, broker: str) -> None:
+        self.group = group
+        self.broker = broker
+        super().__init__(
+            f"Kafka at {broker} does not allow our user to read as group {group!r}. Grant it Read "
+            "on that group with an ACL, or check KAFKA_SASL_USERNAME and KAFKA_GROUP_PREFIX."
+        )
+
+
 class ProducerFailed(BrokerError):
     """Raised when a producer can no longer keep its promises and must be made anew."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"The Kafka producer cannot go on and must be made anew: {reason}.")
+
+
+class ProducerRefused(ProducerFailed):
+    """Raised when Kafka does not let our user write with an idempotent producer."""
+
+    def __init__(self, broker: str) -> None:
+        self.broker = broker
+        super().__init__(
+            f"Kafka at {broker} does not allow our user an idempotent producer. Grant it Write on "
+            "the topics (before Kafka 2.8: IdempotentWrite on the cluster) with an ACL, or check "
+            "KAFKA_SASL_USERNAME"
+        )
 
 
 class DeliveryFailed(BrokerError):
@@ -288,3 +315,17 @@ class DeliveryFailed(BrokerError):
         self.topic = topic
         self.reason = reason
         super().__init__(f"Kafka did not take a message for {topic}: {reason}.")
+
+
+class DeadLetterRefused(BrokerError):
+    """Raised when a dead-letter topic takes a letter not even without trace and message."""
+
+    def __init__(self, topic: str, reason: str) -> None:
+        self.topic = topic
+        self.reason = reason
+        super().__init__(
+            f"The dead-letter topic {topic} refused the letter ({reason}), so the message is kept "
+            "in its inbox record only. Give the topic a max.message.bytes that is 64 KiB larger "
+            "than that of the topic it serves, with 'manage.py kafka_topics apply'; retry or "
+            "discard the record in the admin."
+        )

@@ -41,6 +41,10 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
 def stop_after(seconds: float | None, stop: Callable[[], None]) -> Iterator[threading.Event]:
     """Call ``stop`` after ``seconds`` inside the block.
 
+    Args:
+        seconds: zero calls it at once, None never.
+        stop: called from another thread.
+
     Yields:
         An event that is set once the time has run out.
     """
@@ -51,7 +55,7 @@ def stop_after(seconds: float | None, stop: Callable[[], None]) -> Iterator[thre
         stop()
 
     timer = threading.Timer(seconds or 0, expire)
-    if seconds:
+    if seconds is not None:
         timer.start()
     try:
         yield expired

@@ -30,4 +30,5 @@ message_failed = Signal()
 ``pause`` (seconds)."""
 
 message_dead = Signal()
-"""A message went to its dead-letter topic. Arguments: ``group``, ``message``, ``reason``."""
+"""A message was given up. Arguments: ``group``, ``message``, ``reason``, ``letter`` (False if its
+dead-letter topic refused it, so that only the inbox record has it)."""

@@ -28,12 +28,14 @@ from ..errors import (
 )
 from ..events.catalogue import Catalogue
 from ..events.topics import Topic
+from . import mock_cluster
 from .admin_client import BoundedAdminClient
 from .plan import Action, ExistingTopic, Kind
 
 T = TypeVar("T")
 
-_MOCK = "mockCluster"
+# A Kafka with auto.create.topics.enable, its default, would make each topic that we ask about.
+_NO_CREATION: dict[str, object] = {"allow_auto_create_topics": False}
 _ASK_AGAIN = 0.2
 # What brokers older than Kafka 2.8 (KIP-516) answer, whose topics have no id.
 _NO_ID = "A" * 22
@@ -67,7 +69,8 @@ class TopicAdmin:
 
     def __init__(self, timeout: float = 8.0, **overrides: object) -> None:
         self.timeout = timeout
-        self._client = BoundedAdminClient(timeout, **overrides)
+        self._overrides = overrides
+        self._client = BoundedAdminClient(timeout, **_NO_CREATION | overrides)
         self._cluster_id: str | None = None
 
     def cluster_id(self) -> str:
@@ -78,7 +81,7 @@ class TopicAdmin:
 
     def is_mock(self) -> bool:
         """Tell whether this is librdkafka's mock cluster, which answers no admin request."""
-        return self.cluster_id().startswith(_MOCK)
+        return mock_cluster.is_mock(self.cluster_id())
 
     def topic_ids(self, names: Iterable[str]) -> dict[str, str]:
         """Return the topics' ids, as Kafka's tools write them, by name (KIP-516).
@@ -103,9 +106,10 @@ class TopicAdmin:
         }
 
     def missing(self, names: Iterable[str], patience: float = 0.0) -> set[str]:
-        """Return those of ``names`` that Kafka does not have.
+        """Return those of ``names`` that Kafka does not have; asking makes none.
 
-        The mock cluster makes a topic when it is asked for, so there none is missing.
+        The mock cluster takes no other order to make a topic than to be asked for it, so there
+        what is missing is made.
 
         Args:
             patience: seconds to go on asking for what is missing. A broker hears of a topic a
@@ -113,6 +117,9 @@ class TopicAdmin:
         """
         deadline = time.monotonic() + patience
         missing = {name for name in names if self._lacks(name)}
+        if missing and self.is_mock():
+            mock_cluster.make_topics(missing, self.timeout, **self._overrides)
+            return set()
         while missing and time.monotonic() < deadline:
             time.sleep(_ASK_AGAIN)
             missing = {name for name in missing if self._lacks(name)}
@@ -216,10 +223,7 @@ class TopicAdmin:
 
     def _refuse_mock(self) -> None:
         if self.is_mock():
-            raise BrokerError(
-                f"The Kafka at {settings.broker} is librdkafka's mock cluster: it makes topics on "
-                "first use and takes no admin requests. Point KAFKA_BROKER at a real Kafka."
-            )
+            raise mock_cluster.refusal()
 
 
 def _value(answer: T | BrokerError) -> T:

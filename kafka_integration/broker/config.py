@@ -15,14 +15,26 @@ from ..errors import (
     BrokerUnavailable,
     ConfigurationError,
     DeliveryFailed,
+    GroupRefused,
     ProducerFailed,
+    ProducerRefused,
     TopicMissing,
     TopicRefused,
 )
 
 T = TypeVar("T")
 
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a client's log line is about more than an option for another kind of client.
+
+    ``KAFKA_CLIENT_OPTIONS`` goes to producers and consumers alike, and each ignores some of it.
+    """
+    return "property and will be ignored by this" not in record.getMessage()
+
+
 log = logging.getLogger("kafka_integration.broker")
+log.addFilter(is_news)
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _UNREACHABLE = frozenset(
@@ -44,9 +56,6 @@ _NO_TOPIC = frozenset(
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError._UNKNOWN_PARTITION,
     }
-)
-_FORBIDDEN = frozenset(
-    {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED}
 )
 _REJECTED = frozenset(
     {
@@ -99,12 +108,13 @@ def make_client(kind: Callable[[dict[str, Any]], T], config: dict[str, Any]) -> 
         ) from error
 
 
-def explain(error: KafkaError, topic: str = "") -> BrokerError:
+def explain(error: KafkaError, topic: str = "", group: str = "") -> BrokerError:
     """Return the exception of ours that says what ``error`` means and how to cure it.
 
     Args:
         error: librdkafka's error.
         topic: the topic that the request was about, if any.
+        group: the id of the consumer group that asked, if any.
     """
     code = error.code()
     if code in _REFUSED:
@@ -113,8 +123,12 @@ def explain(error: KafkaError, topic: str = "") -> BrokerError:
         return TopicMissing([topic or error.str()], settings.broker)
     if code in _UNREACHABLE:
         return BrokerUnavailable(settings.broker, error.str())
-    if code in _FORBIDDEN:
+    if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         return TopicRefused(topic, settings.broker)
+    if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return GroupRefused(group, settings.broker)
+    if code == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+        return ProducerRefused(settings.broker)
     if code in _REJECTED and not error.fatal():
         return DeliveryFailed(topic, error.str())
     return ProducerFailed(error.str())

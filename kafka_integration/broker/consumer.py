@@ -83,7 +83,7 @@ class EventConsumer:
             enable_partition_eof=watch_ends,
             **overrides,
         )
-        self.offsets = GroupOffsets(self._consumer, self.topics, self._troubles)
+        self.offsets = GroupOffsets(self._consumer, self.topics, self._troubles, self._hear)
         self._joining = False
 
     def poll(self, timeout: float) -> Message | None:
@@ -177,6 +177,13 @@ class EventConsumer:
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
+
+    def _hear(self) -> None:
+        # Before we join there are no messages in the queue, only errors.
+        found = None if self._joining else self._consumer.poll(0)
+        error = found.error() if found is not None else None
+        if found is not None and error is not None:
+            self._troubles.judge(error, found.topic() or "")
 
     def _next(self, timeout: float) -> Message | None:
         if not self._joining:

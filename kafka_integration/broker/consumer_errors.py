@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 _REPEAT_SECONDS = 30.0
 
 
-def explain_reading(error: KafkaError, topic: str = "") -> BrokerError:
+def explain_reading(error: KafkaError, topic: str = "", group: str = "") -> BrokerError:
     """Return the exception of ours that says what ``error`` means for a reader."""
-    found = explain(error, topic)
+    found = explain(error, topic, group)
     if isinstance(found, (DeliveryFailed, ProducerFailed)):
         about = f" {topic}" if topic else ""
         return BrokerError(f"Kafka does not let us read{about}: {error.str()} ({error.name()}).")
@@ -44,7 +44,7 @@ class Troubles:
 
     def note(self, error: KafkaError) -> None:
         """Take an error of the client as a whole; librdkafka's ``error_cb``."""
-        found = explain_reading(error)
+        found = explain_reading(error, group=self.group_id)
         if isinstance(found, AuthenticationFailed) or error.fatal():
             self._worst = self._worst or found
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
@@ -58,7 +58,7 @@ class Troubles:
         Raises:
             BrokerError: it does not pass by itself.
         """
-        found = explain_reading(error, topic)
+        found = explain_reading(error, topic, self.group_id)
         if error.code() == KafkaError._MAX_POLL_EXCEEDED:
             self._warn(
                 error,

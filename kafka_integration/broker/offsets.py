@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from ..errors import BrokerError
 from .consumer_errors import Troubles, explain_reading
 
 T = TypeVar("T")
@@ -39,12 +40,20 @@ class GroupOffsets:
         consumer: librdkafka's.
         topics: what it reads.
         troubles: the consumer's errors.
+        hear: takes the errors that the consumer has not told yet, and raises what does not pass.
     """
 
-    def __init__(self, consumer: Consumer, topics: Sequence[str], troubles: Troubles) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        topics: Sequence[str],
+        troubles: Troubles,
+        hear: Callable[[], None],
+    ) -> None:
         self._consumer = consumer
         self._topics = tuple(topics)
         self._troubles = troubles
+        self._hear = hear
 
     def watermarks(self) -> dict[Place, tuple[int, int]]:
         """Return the first and the next offset of each partition of our topics."""
@@ -66,7 +75,7 @@ class GroupOffsets:
         found = self._ask(lambda: self._consumer.list_topics(topic, timeout=_REQUEST_SECONDS))
         described = found.topics[topic]
         if described.error is not None:
-            raise explain_reading(described.error, topic)
+            raise explain_reading(described.error, topic, self._troubles.group_id)
         return sorted(described.partitions)
 
     def _watermarks(self, place: Place) -> tuple[int, int]:
@@ -80,6 +89,11 @@ class GroupOffsets:
                 return request()
             except KafkaException as error:
                 if error.args[0].code() not in _SETTLING or time.monotonic() > deadline:
-                    self._troubles.raise_worst()
-                    raise explain_reading(error.args[0], ", ".join(self._topics)) from error
+                    raise self._explained(error.args[0]) from error
             time.sleep(_PAUSE_SECONDS)
+
+    def _explained(self, error: KafkaError) -> BrokerError:
+        # A request for a group that is not ours to read times out, and only the consumer is told.
+        self._hear()
+        self._troubles.raise_worst()
+        return explain_reading(error, ", ".join(self._topics), self._troubles.group_id)

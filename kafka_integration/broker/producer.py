@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
 from ..conf import settings
-from ..errors import AuthenticationFailed, BrokerError, BrokerUnavailable
-from .config import client_config, explain, make_client
+from ..errors import AuthenticationFailed, BrokerError, BrokerUnavailable, ProducerFailed
+from .config import client_config, explain, is_news, make_client
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class EventProducer:
 
     def __init__(self, required: Mapping[str, Any] | None = None, **overrides: Any) -> None:
         self.last_error: BrokerError | None = None
+        self._failure: ProducerFailed | None = None
         limits = {"message_max_bytes": settings.max_message_bytes + _OVERHEAD}
         config = client_config(**_DEFAULTS | limits | overrides) | dict(required or {})
         self._producer = make_client(Producer, config | {"error_cb": self._on_error})
@@ -67,7 +69,8 @@ class EventProducer:
         """
 
         def report(error: KafkaError | None, message: KafkaMessage) -> None:
-            on_delivery(_delivery(topic, error, message))
+            self._catch_failure(message)
+            on_delivery(self._with_cause(_delivery(topic, error, message)))
 
         while True:
             try:
@@ -76,12 +79,16 @@ class EventProducer:
             except BufferError:
                 self.poll(0.1)
             except KafkaException as error:
-                on_delivery(Delivery(topic, -1, -1, explain(error.args[0], topic)))
+                refused = Delivery(topic, -1, -1, explain(error.args[0], topic))
+                on_delivery(self._with_cause(refused))
                 return
 
     def poll(self, timeout: float) -> None:
         """Serve delivery reports for at most ``timeout`` seconds."""
-        self._producer.poll(timeout)
+        try:
+            self._producer.poll(timeout)
+        except (KafkaException, SystemError) as error:
+            self._note_failure(error)
 
     def flush(self, timeout: float) -> int:
         """Wait at most ``timeout`` seconds for all reports; return how many are still missing.
@@ -90,14 +97,13 @@ class EventProducer:
         """
         try:
             return self._producer.flush(timeout)
-        except KafkaException as error:
-            if not error.args[0].fatal():
-                raise explain(error.args[0]) from error
-            # What is on its way may still be taken; waiting for the answer saves a repeat.
-            self._producer.purge(in_flight=False)
-            self._serve(min(timeout, 1.0))
-            self.abandon()
-            return len(self._producer)
+        except (KafkaException, SystemError) as error:
+            self._note_failure(error)
+        # What is on its way may still be taken; waiting for the answer saves a repeat.
+        self._producer.purge(in_flight=False)
+        self._serve(min(timeout, 1.0))
+        self.abandon()
+        return len(self._producer)
 
     def send_and_wait(
         self,
@@ -141,7 +147,38 @@ class EventProducer:
         """Serve reports until none is missing; unlike flush(), in a failed producer too."""
         deadline = time.monotonic() + timeout
         while len(self._producer) and time.monotonic() < deadline:
-            self._producer.poll(0.05)
+            self.poll(0.05)
+
+    def _catch_failure(self, message: KafkaMessage) -> None:
+        """Take the exception of a producer that has just failed for good.
+
+        confluent-kafka 2.16 leaves it pending and calls back for each message all the same, where
+        it breaks the next call through Python's C API.
+        """
+        try:
+            _touch(message)
+        except SystemError as error:
+            self._note_failure(error)
+
+    def _note_failure(self, error: KafkaException | SystemError) -> None:
+        """Remember why this producer has failed for good; raise ``error`` if it has not."""
+        found = _kafka_error(error)
+        if found is None:
+            # Once the pending exception is taken, the client's call ends with a bare SystemError.
+            if self._failure is None:
+                raise error
+            return
+        failure = explain(found)
+        if not found.fatal():
+            raise failure from error
+        if isinstance(failure, ProducerFailed):
+            self._failure = failure
+
+    def _with_cause(self, delivery: Delivery) -> Delivery:
+        # librdkafka says of what it held only that it was purged.
+        if self._failure is not None and isinstance(delivery.error, ProducerFailed):
+            return delivery._replace(error=self._failure)
+        return delivery
 
     def _on_error(self, error: KafkaError) -> None:
         found = explain(error)
@@ -159,6 +196,8 @@ _DEFAULTS: dict[str, Any] = {
     "partitioner": "murmur2_random",
     "message_timeout_ms": 0,
     "topic_metadata_propagation_max_ms": 10_000,
+    # Topics come from the catalogue; one that was deleted must not come back with other settings.
+    "allow_auto_create_topics": False,
     "compression_type": "snappy",
     "linger_ms": 5,
     # The default of 1 GiB would be the process's memory when Kafka is slow.
@@ -170,6 +209,7 @@ _DEFAULTS: dict[str, Any] = {
 _gapless_log = logging.getLogger(f"{__name__}.gapless")
 # A rejected event is told by whoever sent it, and librdkafka's "fatal" is how it should be.
 _gapless_log.addFilter(lambda record: "gap" not in record.getMessage().lower())
+_gapless_log.addFilter(is_news)
 
 GAPLESS: dict[str, Any] = {
     # Without these, what was sent after a rejected message overtakes it: the broker takes any
@@ -188,6 +228,16 @@ def _delivery(topic: str, error: KafkaError | None, message: KafkaMessage) -> De
         return Delivery(topic, -1, -1, explain(error, topic))
     partition, offset = message.partition(), message.offset()
     return Delivery(topic, -1 if partition is None else partition, -1 if offset is None else offset)
+
+
+_touch = methodcaller("error")
+
+
+def _kafka_error(error: BaseException | None) -> KafkaError | None:
+    """Return what the client said in ``error`` or in what is behind it."""
+    while error is not None and not isinstance(error, KafkaException):
+        error = error.__cause__ or error.__context__
+    return None if error is None else error.args[0]
 
 
 def _worse(known: BrokerError | None, found: BrokerError) -> BrokerError:

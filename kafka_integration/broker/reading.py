@@ -25,13 +25,16 @@ _DEFAULTS: dict[str, Any] = {
     "auto_offset_reset": "earliest",
     "enable_auto_commit": False,
     "enable_auto_offset_store": False,
-    "partition_assignment_strategy": "cooperative-sticky",
     "allow_auto_create_topics": False,
     # The default of 64 MiB is counted for each partition.
     "queued_max_messages_kbytes": 16 * 1024,
     "socket_keepalive_enable": True,
     "reconnect_backoff_max_ms": 2_000,
 }
+
+
+_STRATEGY = "partition.assignment.strategy"
+_EAGER = frozenset({"range", "roundrobin"})
 
 
 def connect(callbacks: Mapping[str, Callable[..., None]], **properties: Any) -> Consumer:
@@ -42,10 +45,11 @@ def connect(callbacks: Mapping[str, Callable[..., None]], **properties: Any) -> 
         properties: librdkafka's properties, with ``_`` where the name has a dot.
 
     Raises:
-        ConfigurationError: librdkafka does not take a property.
+        ConfigurationError: librdkafka does not take a property, or the assignment would be eager.
     """
+    config = _cooperative(client_config(**_DEFAULTS | properties))
     try:
-        return Consumer(client_config(**_DEFAULTS | properties) | dict(callbacks))
+        return Consumer(config | dict(callbacks))
     except KafkaException as error:
         raise ConfigurationError(
             f"Kafka's client refuses its configuration: {error.args[0].str()}. Check "
@@ -67,6 +71,25 @@ def message_of(found: KafkaMessage) -> Message:
         headers=_headers(raw),
         timestamp=None if kind == TIMESTAMP_NOT_AVAILABLE else milliseconds,
     )
+
+
+def _cooperative(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``config`` so that a rebalance takes from a member only what it must give away.
+
+    With ``group.protocol=consumer`` (KIP-848) the broker assigns, always so, and the client takes
+    no strategy.
+    """
+    if str(config.get("group.protocol", "classic")).lower() == "consumer":
+        return dict(config)
+    found = {_STRATEGY: "cooperative-sticky"} | dict(config)
+    eager = _EAGER.intersection(name.strip() for name in str(found[_STRATEGY]).split(","))
+    if eager:
+        raise ConfigurationError(
+            f"{_STRATEGY} is {found[_STRATEGY]!r}, and with {', '.join(sorted(eager))} each "
+            "rebalance takes all partitions from all members. Remove it from KAFKA_CLIENT_OPTIONS "
+            "(cooperative-sticky is then used), or set group.protocol=consumer there."
+        )
+    return found
 
 
 def _headers(raw: Any) -> Headers:

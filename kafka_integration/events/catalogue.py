@@ -11,6 +11,7 @@ from pathlib import Path
 from ..conf import settings
 from ..errors import CatalogueError, TopicNameError, UnknownTopic
 from .catalogue_file import CatalogueFile, Entry, Layer, entries, read
+from .letter_size import SIZE, size_problems, with_room
 from .topics import DEAD_LETTER_SUFFIX, Topic, check_event_topic, dead_letter_topic
 
 
@@ -45,7 +46,8 @@ class Catalogue:
         ]
         layers = [file.defaults, file.environments.get(environment, Layer())]
         topics = [_topic(entry, found, layers, file.dead_letters) for entry in found]
-        problems += [problem for topic in topics for problem in _value_problems(topic)]
+        topics = [with_room(topic, _served(topic, topics)) for topic in topics]
+        problems += [problem for topic in topics for problem in _value_problems(topic, topics)]
         if problems:
             raise CatalogueError(str(path), problems)
         return cls(str(path), environment, {topic.name: topic for topic in topics})
@@ -125,7 +127,12 @@ def _topic(
     of_kind = [dead_letters] if entry.dead_letter_of else []
     config: dict[str, str] = {}
     replication_factor = 1
-    for layer in (*layers, *of_kind, entry):
+    for layer in layers:
+        config |= layer.settings()
+        replication_factor = layer.replication_factor or replication_factor
+    if entry.dead_letter_of:
+        config.pop(SIZE, None)  # what holds for events is too little for their dead letters
+    for layer in (*of_kind, entry):
         config |= layer.settings()
         replication_factor = layer.replication_factor or replication_factor
     return Topic(
@@ -136,6 +143,11 @@ def _topic(
         entry.dead_letter_of,
         entry.description,
     )
+
+
+def _served(topic: Topic, topics: Iterable[Topic]) -> Topic | None:
+    events = (other for other in topics if other.dead_letter_of is None)
+    return next((other for other in events if other.name == topic.dead_letter_of), None)
 
 
 def _partitions(entry: Entry, others: Iterable[Entry]) -> int:
@@ -212,7 +224,8 @@ def _dead_letter_problem(entry: Entry, names: list[str]) -> str | None:
     return None
 
 
-def _value_problems(topic: Topic) -> Iterator[str]:
+def _value_problems(topic: Topic, topics: Iterable[Topic]) -> Iterator[str]:
+    yield from size_problems(topic, _served(topic, topics))
     in_sync = topic.config.get("min.insync.replicas", "1")
     if not in_sync.isdigit() or not 1 <= int(in_sync) <= topic.replication_factor:
         yield (

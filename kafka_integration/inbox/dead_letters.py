@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from dataclasses import dataclass
 
 from ..broker.producer import Delivery, EventProducer
-from ..errors import ProducerFailed
+from ..errors import DeadLetterRefused, DeliveryFailed, ProducerFailed
 from ..events.envelope import Headers, Message
 from ..events.topics import dead_letter_topic
+
+log = logging.getLogger(__name__)
 
 _PREFIX = "dlq_"
 _LONGEST_TRACE = 4096
@@ -51,9 +54,32 @@ class DeadLetters:
     def send(self, message: Message, failure: Failure) -> Delivery:
         """Send one message with all its bytes and wait until Kafka has acknowledged it.
 
+        A letter that its topic does not take is sent again without trace and exception message.
+
         Raises:
-            BrokerError: Kafka did not; nothing is known to be written.
+            DeadLetterRefused: the topic takes it not even so, most likely for its size.
+            BrokerError: Kafka did not acknowledge it; nothing is known to be written.
         """
+        try:
+            return self._send(message, headers(message, failure))
+        except DeliveryFailed:
+            log.warning(
+                "The dead letter of %s is too much for %s; it is sent without its trace.",
+                message.place(),
+                dead_letter_topic(message.topic),
+            )
+        try:
+            return self._send(message, headers(message, failure, brief=True))
+        except DeliveryFailed as error:
+            raise DeadLetterRefused(error.topic, error.reason) from error
+
+    def close(self) -> None:
+        """Let go of the producer."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
+    def _send(self, message: Message, told: Headers) -> Delivery:
         if self._producer is None:
             # The original was within its topic's limit; whether its dead letter is within the
             # limit of its own topic is for the broker to say, not for the client to guess.
@@ -63,25 +89,22 @@ class DeadLetters:
                 dead_letter_topic(message.topic),
                 message.value,
                 message.key,
-                headers(message, failure),
+                told,
                 self.timeout,
             )
         except ProducerFailed:
             self.close()
             raise
 
-    def close(self) -> None:
-        """Let go of the producer."""
-        if self._producer is not None:
-            self._producer.close()
-            self._producer = None
 
-
-def headers(message: Message, failure: Failure) -> Headers:
+def headers(message: Message, failure: Failure, *, brief: bool = False) -> Headers:
     """Return the dead letter's headers: the message's own, then where it failed and why.
 
     Only the last failure is told: headers that grew with each one would in the end make the
     message too large.
+
+    Args:
+        brief: leave out the trace and the exception's message.
     """
     kept = [(name, value) for name, value in message.headers if not name.startswith(_PREFIX)]
     said = {
@@ -97,6 +120,8 @@ def headers(message: Message, failure: Failure) -> Headers:
     told = [
         (_PREFIX + name, text.encode("utf-8", "backslashreplace")) for name, text in said.items()
     ]
+    if brief:
+        return [*kept, *told]
     shown = str(failure.error).encode("utf-8", "backslashreplace")
     trace = "".join(traceback.format_exception(failure.error)).encode("utf-8", "backslashreplace")
     return [

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ..broker.reading import UNREADABLE_HEADERS
 from ..database import (
     forget_past_errors,
-    require_open_connection,
+    require_own_fault,
     require_sound_transaction,
 )
 from ..errors import InvalidMessage, UndecodableMessage, UnknownVersion
@@ -113,14 +113,14 @@ def call(handler: Handler, event: Event[Any]) -> None:
 
     Raises:
         TransactionManagementError: it left the transaction unable to commit.
+        ConnectionLost: the database was lost under it.
     """
     who = f"Handler {handler.name}"
     forget_past_errors()
     try:
         handler.function(event)
-    except Exception:
-        # What it met after closing the connection would look like an outage of the database.
-        require_open_connection(handler.using, who)
+    except Exception as error:
+        require_own_fault(error, handler.using, who)
         raise
     require_sound_transaction(handler.using, who)
 

@@ -11,7 +11,7 @@ from .. import signals
 from ..broker.consumer import EventConsumer
 from ..conf import settings
 from ..database import close_connections, is_outage
-from ..errors import BrokerError, MessageError, RecordLocked
+from ..errors import BrokerError, DeadLetterRefused, MessageError, RecordLocked
 from ..events.envelope import Message
 from ..events.registry import Handler
 from .dead_letters import DeadLetters, Failure
@@ -114,6 +114,7 @@ class Settler:
     def _bury(self, message: Message, who: Identity, failure: Failure) -> Outcome:
         """Send a dead letter, then record it. In this order: a letter twice beats none at all."""
         handler = handler_for(message, self._handlers)
+        reason = failure.text()
 
         def known() -> bool:
             return is_recorded(who, handler.using)
@@ -125,26 +126,41 @@ class Settler:
                 using=handler.using,
                 handler=handler.name,
                 attempts=failure.attempts,
-                error=failure.text(),
+                error=reason,
             )
 
         away = "The database is away"
         if self._insist(message, known, is_database_outage, away):
             return Outcome.DUPLICATE
-        self._send(message, failure)
+        refusal = self._send(message, failure)
+        if refusal is not None:
+            log.error("Group %s at %s: %s", self._group, message.place(), refusal)
+            reason = f"{reason}\n{refusal}"
         self._insist(message, record, is_database_outage, away)
         signals.message_dead.send(
-            sender=type(self), group=self._group, message=message, reason=failure.text()
+            sender=type(self),
+            group=self._group,
+            message=message,
+            reason=reason,
+            letter=refusal is None,
         )
         return Outcome.DEAD
 
-    def _send(self, message: Message, failure: Failure) -> None:
-        self._insist(
-            message,
-            lambda: self._dead_letters.send(message, failure),
-            is_broker_error,
-            f"The dead-letter topic does not take the message ({failure.text()})",
-        )
+    def _send(self, message: Message, failure: Failure) -> DeadLetterRefused | None:
+        """Send a dead letter; return why its topic will never take it, if it will not.
+
+        To wait for that topic would hold the group for ever, and the record keeps the bytes too.
+        """
+        try:
+            self._insist(
+                message,
+                lambda: self._dead_letters.send(message, failure),
+                is_broker_error,
+                f"The dead-letter topic does not take the message ({failure.text()})",
+            )
+        except DeadLetterRefused as refusal:
+            return refusal
+        return None
 
     def _insist(
         self,
@@ -228,8 +244,8 @@ def policy_of(handler: Handler) -> Policy:
 
 
 def is_broker_error(error: BaseException) -> bool:
-    """Tell whether Kafka did not do what was asked of it."""
-    return isinstance(error, BrokerError)
+    """Tell whether Kafka did not do what was asked of it and may do it later."""
+    return isinstance(error, BrokerError) and not isinstance(error, DeadLetterRefused)
 
 
 def is_database_outage(error: BaseException) -> bool:

@@ -82,7 +82,7 @@ def record_done(
 def record_dead(
     who: Identity, message: Message, *, using: str, handler: str, attempts: int, error: str
 ) -> bool:
-    """Record that ``message`` went to its dead-letter topic, with its bytes and the reason.
+    """Record that ``message`` was given up, with its bytes and the reason.
 
     Returns:
         Whether the group had no record of it yet; an older record is left as it is.

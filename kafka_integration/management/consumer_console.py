@@ -51,8 +51,9 @@ class ConsumerConsole:
             f"Try {attempt} of {message.place()} failed, again in {said['pause']:.1f} s: {what}"
         )
 
-    def _dead(self, message: Message, reason: str, **_: Any) -> None:
-        self._line(f"Dead letter: {message.place()} went to {message.topic}.dlq: {reason}")
+    def _dead(self, message: Message, reason: str, letter: bool, **_: Any) -> None:
+        went = f"went to {message.topic}.dlq" if letter else "is kept in the inbox only"
+        self._line(f"Dead letter: {message.place()} {went}: {reason}")
 
     def _summary(self) -> str:
         counts = self.worker.outcomes

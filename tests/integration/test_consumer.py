@@ -163,6 +163,27 @@ def test_after_a_loss_nothing_is_committed(
     assert committed(broker, topic) < 0
 
 
+def test_members_share_the_work_as_the_broker_assigns_it(
+    make: Make, produce: Callable[..., None], broker: str, topic: str, settings: Settings
+) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"group.protocol": "consumer"}
+    produce(b"1", b"2")
+    one = make()
+    first = take(one, 2)[0]
+    one.finished(first)
+    two = make()
+    deadline = time.monotonic() + 30
+    while not two.assigned or len(one.assigned) + len(two.assigned) != 3:
+        assert time.monotonic() < deadline
+        one.poll(0.1)
+        two.poll(0.1)
+    assert not one.assigned & two.assigned
+    two.close()
+    one.close()
+    assert committed(broker, topic) == 1
+    assert [message.value for message in take(make(), 1)] == [b"2"]
+
+
 def test_a_backlog_ends_where_the_topic_ended(make: Make, produce: Callable[..., None]) -> None:
     produce(b"1", b"2")
     consumer = make(watch_ends=True)

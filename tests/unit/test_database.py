@@ -17,6 +17,7 @@ from django.db import (
     InternalError,
     OperationalError,
     connection,
+    connections,
     transaction,
 )
 
@@ -52,7 +53,7 @@ def psycopg2(state: str | None) -> Exception:
         postgres(InternalError, "25006"),
         psycopg2(None),
         psycopg2("57P03"),
-        raised(InterfaceError, psycopg.InterfaceError("the connection is closed")),
+        database.ConnectionLost("under a handler that caught the first error"),
         raised(OperationalError, sqlite3.OperationalError("database is locked")),
     ],
 )
@@ -72,6 +73,7 @@ def test_an_outage_is_told_apart(error: Exception) -> None:
         postgres(IntegrityError, "23505"),
         postgres(DataError, "22001"),
         raised(OperationalError, sqlite3.OperationalError("no such table: x")),
+        raised(InterfaceError, psycopg.InterfaceError("the cursor is closed")),
         ConnectionError("some other server"),
         ValueError("server closed the connection"),
     ],
@@ -84,6 +86,40 @@ def test_errors_that_name_each_other_come_to_an_end() -> None:
     one, two = ValueError(), ValueError()
     one.__context__, two.__context__ = two, one
     assert not database.is_outage(one)
+
+
+PSYCOPG_2_BROKEN = 2
+
+
+@pytest.mark.parametrize(
+    ("driver", "lost"),
+    [
+        (SimpleNamespace(closed=True), True),
+        (SimpleNamespace(closed=PSYCOPG_2_BROKEN), True),
+        (SimpleNamespace(closed=False), False),
+        (SimpleNamespace(closed=0), False),
+        (SimpleNamespace(), False),
+        (None, False),
+    ],
+)
+def test_a_use_that_is_not_possible_is_an_outage_only_with_a_lost_connection(
+    driver: object, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def everything(initialized_only: bool) -> list[SimpleNamespace]:
+        return [SimpleNamespace(alias="other", connection=driver)]
+
+    error = raised(InterfaceError, psycopg.InterfaceError("it is closed"))
+    with monkeypatch.context() as patch:
+        patch.setattr(connections, "all", everything)
+        assert database.is_outage(error) is lost
+        database.require_own_fault(ValueError(), "default", "it")
+        if not lost:
+            database.require_own_fault(error, "default", "it")
+            return
+        with pytest.raises(database.ConnectionLost, match="database other was lost") as caught:
+            database.require_own_fault(error, "default", "it")
+    # By then Django has replaced the connection.
+    assert database.is_outage(caught.value)
 
 
 class Connection:

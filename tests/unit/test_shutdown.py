@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from kafka_integration.shutdown import stopping_on_signals
+from kafka_integration.shutdown import stop_after, stopping_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -43,3 +43,20 @@ def test_another_thread_touches_no_handler() -> None:
     thread.start()
     thread.join()
     assert found == [signal.getsignal(signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0, 0.05])
+def test_time_that_is_up_stops(seconds: float) -> None:
+    stopped = threading.Event()
+    with stop_after(seconds, stopped.set) as expired:
+        assert stopped.wait(10)
+        assert expired.is_set()
+
+
+def test_a_block_that_ends_in_time_is_not_stopped() -> None:
+    stopped = threading.Event()
+    for seconds in (None, 60):
+        with stop_after(seconds, stopped.set) as expired:
+            assert not expired.is_set()
+        assert not expired.is_set()
+    assert not stopped.is_set()

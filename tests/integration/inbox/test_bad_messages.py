@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import random
+import string
 import subprocess
 from collections.abc import Callable
 
 import pytest
 
+from kafka_integration import Event
+from kafka_integration.broker.admin import TopicAdmin
+from kafka_integration.events.catalogue import Catalogue
+from kafka_integration.events.topics import Topic
 from kafka_integration.inbox.dispatch import Outcome
 from kafka_integration.inbox.worker import Worker
 from kafka_integration.models import InboxRecord, InboxStatus
 from tests.sample.models import Effect
 
 from ..conftest import Record
-from .conftest import ce, numbers
+from .conftest import Made, ce, effect, numbers
 
 Produce = Callable[..., None]
 Handle = Callable[..., None]
 Consume = Callable[..., Worker]
 Read = Callable[..., list[Record]]
 
+# What Kafka takes where nobody says how much.
+LIMIT = 1_048_588
 NOISE = bytes(range(256)) * 3906 + bytes(64)
 
 Headers = list[tuple[str, bytes | None]]
@@ -65,6 +73,65 @@ def test_what_cannot_be_handled_is_a_dead_letter_and_the_rest_goes_on(
     assert record.message().value == value
     assert record.message().key == key
     assert record.message().headers == list(headers)
+
+
+@pytest.fixture
+def narrow_letters(topic: str, eventually: Callable[..., None]) -> None:
+    """The dead-letter topic takes messages no larger than its topic does."""
+    limit, admin = str(LIMIT), TopicAdmin()
+    admin.set_config(f"{topic}.dlq", {"max.message.bytes": limit})
+    letters = Topic(f"{topic}.dlq", 3, 1, {"max.message.bytes": limit})
+    wanted = Catalogue("-", "-", {letters.name: letters})
+    eventually(lambda: admin.existing(wanted)[letters.name].config == dict(letters.config))
+
+
+def incompressible(length: int) -> str:
+    letters = string.ascii_letters + string.digits
+    return "".join(random.Random(7).choices(letters, k=length))
+
+
+def test_poison_of_the_largest_size_goes_without_its_trace(
+    narrow_letters: None,
+    handle: Handle,
+    produce: Produce,
+    consume: Consume,
+    read_topic: Read,
+    topic: str,
+) -> None:
+    def refuse(event: Event[Made]) -> None:
+        if event.data.number == 1:
+            raise ValueError(incompressible(9000))
+        effect(event)
+
+    handle(refuse, attempts=1)
+    large = b'{"number": 1, "more": "%s"}' % incompressible(LIMIT - 3000).encode()
+    produce(large, b'{"number": 2}')
+    assert consume().outcomes == {Outcome.DEAD: 1, Outcome.HANDLED: 1}
+    [letter] = read_topic(f"{topic}.dlq", expect=1)
+    assert letter.value == large
+    assert letter.headers["dlq_reason"] == b"attempts-exhausted"
+    assert "dlq_trace" not in letter.headers
+    assert "ValueError" in InboxRecord.objects.get(status=InboxStatus.DEAD).last_error
+
+
+def test_poison_that_fits_nowhere_is_kept_in_the_inbox_and_holds_nobody(
+    narrow_letters: None,
+    handle: Handle,
+    produce: Produce,
+    consume: Consume,
+    read_topic: Read,
+    topic: str,
+) -> None:
+    handle()
+    noise = random.Random(7).randbytes(LIMIT - 288)
+    produce(noise, b'{"number": 2}')
+    assert consume().outcomes == {Outcome.DEAD: 1, Outcome.HANDLED: 1}
+    assert numbers() == [2]
+    assert read_topic(f"{topic}.dlq") == []
+    record = InboxRecord.objects.get(status=InboxStatus.DEAD)
+    assert record.message().value == noise
+    assert f"{topic}.dlq refused the letter" in record.last_error
+    assert "max.message.bytes" in record.last_error
 
 
 def test_a_header_whose_name_is_not_utf8_is_a_dead_letter(

@@ -81,6 +81,19 @@ def test_effects_come_in_order_and_offsets_after_them(
     assert consume().outcomes.total() == 0
 
 
+def test_it_works_where_the_broker_assigns(
+    handle: Handle, produce: Produce, consume: Consume, settings: Settings
+) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"group.protocol": "consumer"}
+    handle()
+    produce(b'{"number": 1}', b'{"number": 2}')
+    assert consume().outcomes == {Outcome.HANDLED: 2}
+    produce(b'{"number": 3}')
+    assert consume().outcomes == {Outcome.HANDLED: 1}
+    assert consume(from_beginning=True).outcomes == {Outcome.DUPLICATE: 3}
+    assert numbers() == [1, 2, 3]
+
+
 def test_a_drain_of_nothing_ends(handle: Handle, consume: Consume) -> None:
     handle()
     assert consume().outcomes.total() == 0
@@ -218,6 +231,29 @@ def test_a_transaction_that_cannot_commit_is_never_taken_for_done(
     assert consume().retried == {Outcome.DEAD: 1}
     record.refresh_from_db()
     assert (record.status, record.attempts) == (InboxStatus.DEAD, 3)
+
+
+def test_a_closed_cursor_is_a_mistake_and_no_outage(
+    handle: Handle, produce: Produce, consume: Consume
+) -> None:
+    calls: list[int] = []
+
+    def mistaken(event: Event[Made]) -> None:
+        calls.append(event.data.number)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        if event.data.number == 1 and len(calls) < 5:
+            cursor.fetchone()
+        effect(event)
+
+    handle(mistaken, attempts=2)
+    produce(b'{"number": 1}', b'{"number": 2}')
+    assert consume().outcomes == {Outcome.DEAD: 1, Outcome.HANDLED: 1}
+    assert calls == [1, 1, 2]
+    record = InboxRecord.objects.get(status=InboxStatus.DEAD)
+    assert "the cursor is closed" in record.last_error
+    assert record.retry()
+    assert consume().retried == {Outcome.DEAD: 1}
 
 
 def test_an_old_outage_is_not_taken_for_a_new_one(

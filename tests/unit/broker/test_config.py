@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from kafka_integration.errors import (
     BrokerUnavailable,
     ConfigurationError,
     DeliveryFailed,
+    GroupRefused,
     ProducerFailed,
+    ProducerRefused,
     TopicMissing,
     TopicRefused,
 )
@@ -96,6 +99,8 @@ def test_what_the_client_does_not_take_is_a_configuration_error(settings: Settin
         (KafkaError._UNKNOWN_TOPIC, TopicMissing),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicMissing),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, TopicRefused),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, GroupRefused),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, ProducerRefused),
         (KafkaError.MSG_SIZE_TOO_LARGE, DeliveryFailed),
         (KafkaError.INVALID_RECORD, DeliveryFailed),
         (KafkaError._PURGE_QUEUE, ProducerFailed),
@@ -147,6 +152,19 @@ def test_a_producer_can_be_made_without_a_broker(options: dict[str, Any]) -> Non
     [report] = reports
     assert isinstance(report.error, ProducerFailed)
     assert (report.partition, report.offset) == (-1, -1)
+
+
+@pytest.mark.parametrize("options", [{}, GAPLESS])
+def test_options_for_consumers_are_no_news_to_a_producer(
+    options: dict[str, Any], settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"session.timeout.ms": "6000"}
+    producer = EventProducer(options)
+    deadline = time.monotonic() + 10
+    while "Connection refused" not in caplog.text:
+        assert time.monotonic() < deadline
+        producer.poll(0.1)
+    assert "session.timeout.ms" not in caplog.text
 
 
 def test_what_the_client_itself_refuses_is_reported(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from kafka_integration.errors import (
     BrokerError,
     BrokerUnavailable,
     ConfigurationError,
+    GroupRefused,
     TopicMissing,
     TopicRefused,
 )
@@ -89,6 +90,7 @@ def test_a_topic_that_stays_missing_is_an_error(
     ("code", "kind"),
     [
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, TopicRefused),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, GroupRefused),
         (KafkaError.INCONSISTENT_GROUP_PROTOCOL, BrokerError),
         (KafkaError._AUTHENTICATION, AuthenticationFailed),
     ],
@@ -96,6 +98,12 @@ def test_a_topic_that_stays_missing_is_an_error(
 def test_what_does_not_pass_is_raised(code: int, kind: type[BrokerError]) -> None:
     with pytest.raises(kind):
         Troubles("g").judge(KafkaError(code), "a.b.json")
+
+
+def test_a_group_that_is_not_ours_is_named() -> None:
+    refused = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    with pytest.raises(GroupRefused, match=r"as group 'tests-g'\. Grant it Read on that group"):
+        Troubles("tests-g").judge(refused, "")
 
 
 def test_an_unknown_refusal_does_not_speak_of_producers() -> None:
@@ -125,6 +133,22 @@ def test_a_refused_password_ends_the_consumer_and_is_not_hidden_by_what_follows(
 def test_properties_that_librdkafka_refuses_are_an_error(settings: Settings) -> None:
     settings.KAFKA_CLIENT_OPTIONS = {"no.such.property": "1"}
     with pytest.raises(ConfigurationError, match=r"no\.such\.property.*KAFKA_CLIENT_OPTIONS"):
+        EventConsumer(["a.b.json"], "g")
+
+
+def test_the_broker_may_assign_in_place_of_the_members(settings: Settings) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"group.protocol": "Consumer"}
+    settings.KAFKA_BROKER = "127.0.0.1:1"
+    EventConsumer(["a.b.json"], "g").close(timeout=5.0)
+    settings.KAFKA_CLIENT_OPTIONS |= {"partition.assignment.strategy": "cooperative-sticky"}
+    with pytest.raises(ConfigurationError, match=r"group\.remote\.assignor"):
+        EventConsumer(["a.b.json"], "g")
+
+
+@pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky, range"])
+def test_an_eager_assignment_is_refused_with_the_cure(settings: Settings, strategy: str) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"partition.assignment.strategy": strategy}
+    with pytest.raises(ConfigurationError, match="Remove it from KAFKA_CLIENT_OPTIONS"):
         EventConsumer(["a.b.json"], "g")
 
 

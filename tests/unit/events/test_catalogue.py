@@ -200,6 +200,59 @@ def test_dead_letters_have_no_dead_letters(tmp_path: Path) -> None:
     assert problem.startswith("Topic a.b.json.dlq.dlq: it takes the dead letters of a.b.json.dlq")
 
 
+@pytest.mark.parametrize(
+    ("served", "letters", "sections", "size"),
+    [
+        ({}, {}, {}, 1_048_588 + 1024 * 1024),
+        ({"max.message.bytes": 5_000_000}, {}, {}, 5_000_000 + 1024 * 1024),
+        ({"max.message.bytes": 2**31 - 9}, {}, {}, 2**31 - 1),
+        ({}, {"max.message.bytes": 1_048_588 + 64 * 1024}, {}, 1_048_588 + 64 * 1024),
+        ({}, {}, {"dead_letters": {"config": {"max.message.bytes": 9_000_000}}}, 9_000_000),
+        ({}, {}, {"defaults": {"config": {"max.message.bytes": 3_000_000}}}, 4_048_576),
+    ],
+)
+def test_dead_letters_have_room_for_the_reason(
+    tmp_path: Path, served: Any, letters: Any, sections: Any, size: int
+) -> None:
+    file = write(
+        tmp_path,
+        topic(config=served),
+        dead_letters("a.b.json.dlq", "a.b.json", config=letters),
+        **sections,
+    )
+    found = Catalogue.load(file, "development")
+    assert found.check("a.b.json.dlq").config["max.message.bytes"] == str(size)
+    said = served or sections.get("defaults", {}).get("config", {})
+    assert found.check("a.b.json").config.get("max.message.bytes", "") == str(
+        said.get("max.message.bytes", "")
+    )
+
+
+@pytest.mark.parametrize(
+    ("served", "letters", "problem"),
+    [
+        ({}, {"max.message.bytes": 1_048_588}, "raise it to 1114124 or more, or leave it out."),
+        (
+            {"max.message.bytes": 4_000_000},
+            {"max.message.bytes": 2_097_152},
+            "max.message.bytes is 2097152, and a.b.json takes messages of 4000000 bytes",
+        ),
+        ({}, {"max.message.bytes": "2 MiB"}, "is '2 MiB'; write a whole number of bytes."),
+        ({"max.message.bytes": "-1"}, {}, "is '-1'; write a whole number of bytes."),
+    ],
+)
+def test_dead_letters_without_room_are_a_problem(
+    tmp_path: Path, served: Any, letters: Any, problem: str
+) -> None:
+    file = write(
+        tmp_path,
+        topic(config=served),
+        dead_letters("a.b.json.dlq", "a.b.json", config=letters),
+    )
+    [found] = problems(file)
+    assert problem in found
+
+
 def test_a_topic_stands_there_once(tmp_path: Path) -> None:
     file = write(tmp_path, topic(), topic("a.c.json"), topic())
     assert problems(file) == ["Topic a.b.json is listed 2 times; keep one entry."]

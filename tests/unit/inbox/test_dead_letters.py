@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kafka_integration.broker.producer import Delivery
-from kafka_integration.errors import InvalidMessage, ProducerFailed
+from kafka_integration.errors import (
+    DeadLetterRefused,
+    DeliveryFailed,
+    InvalidMessage,
+    ProducerFailed,
+)
 from kafka_integration.inbox import dead_letters
 from kafka_integration.inbox.dead_letters import DeadLetters, Failure, headers
 
@@ -91,3 +96,38 @@ def test_a_producer_that_failed_is_made_anew(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(ProducerFailed):
             letters.send(message(), failure(ValueError()))
     assert len(made) == 2
+
+
+class Narrow:
+    """A producer to a topic that takes no header as long as ``longest`` bytes."""
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+        self.tried: list[dict[str, bytes]] = []
+
+    def send_and_wait(
+        self, topic: str, value: bytes, key: bytes, headers: list[tuple[str, bytes]], timeout: float
+    ) -> Delivery:
+        self.tried.append(dict(headers))
+        if max(len(value) for _, value in headers) >= self.longest:
+            raise DeliveryFailed(topic, "too large")
+        return Delivery(topic, 0, 0)
+
+
+@pytest.mark.parametrize("longest", [200, 1])
+def test_what_is_too_large_goes_without_trace_and_message(
+    longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = Narrow(longest)
+    monkeypatch.setattr(dead_letters, "EventProducer", lambda **_: narrow)
+    letters, why = DeadLetters(), failure(ValueError("x" * 500))
+    if longest > 1:
+        assert letters.send(message(), why).error is None
+    else:
+        with pytest.raises(
+            DeadLetterRefused, match=r"topic thing\.made\.json\.dlq refused.*too large"
+        ):
+            letters.send(message(), why)
+    full, brief = narrow.tried
+    assert full.keys() - brief.keys() == {"dlq_trace", "dlq_exception_message"}
+    assert brief["dlq_exception_class"] == b"builtins.ValueError"

@@ -13,7 +13,13 @@ from django.dispatch import Signal
 
 from kafka_integration import Event, signals
 from kafka_integration.broker.consumer import EventConsumer
-from kafka_integration.errors import BrokerUnavailable, RecordLocked, TopicMissing
+from kafka_integration.errors import (
+    BrokerUnavailable,
+    DeadLetterRefused,
+    RecordLocked,
+    TopicMissing,
+    TopicRefused,
+)
 from kafka_integration.events.envelope import Message
 from kafka_integration.events.registry import Handler
 from kafka_integration.inbox.dead_letters import DeadLetters, Failure
@@ -176,7 +182,11 @@ def test_a_record_locked_by_another_consumer_is_waited_for() -> None:
 
 @pytest.mark.parametrize(
     "refusal",
-    [BrokerUnavailable("kafka:9092"), TopicMissing(["thing.made.json.dlq"], "kafka:9092")],
+    [
+        BrokerUnavailable("kafka:9092"),
+        TopicMissing(["thing.made.json.dlq"], "kafka:9092"),
+        TopicRefused("thing.made.json.dlq", "kafka:9092"),
+    ],
 )
 def test_nothing_goes_past_a_letter_that_is_not_taken(
     refusal: Exception, caplog: pytest.LogCaptureFixture
@@ -188,6 +198,25 @@ def test_nothing_goes_past_a_letter_that_is_not_taken(
     assert len(road.letters.sent) == 1
     assert str(refusal) in caplog.text
     assert "thing.made.json[1]@7" in caplog.text
+
+
+def test_a_letter_that_is_refused_for_good_holds_nobody(
+    heard: list[tuple[Signal, dict[str, Any]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    road = Road(handler(ignore))
+    road.letters.refusals = [DeadLetterRefused("thing.made.json.dlq", "too large")]
+    assert road.settle(message(b"{", key=b"k")) is Outcome.DEAD
+    assert road.consumer.rests == []
+    record = InboxRecord.objects.get()
+    assert record.status == InboxStatus.DEAD
+    assert (record.message().value, record.message().key) == (b"{", b"k")
+    assert record.last_error.startswith("UndecodableMessage: ")
+    assert "thing.made.json.dlq refused the letter (too large)" in record.last_error
+    assert "kafka_topics apply" in record.last_error
+    [error] = [line for line in caplog.records if line.levelno == logging.ERROR]
+    assert "thing.made.json[1]@7" in error.getMessage()
+    [(_, said)] = heard
+    assert (said["letter"], said["reason"]) == (False, record.last_error)
 
 
 def test_a_topic_id_that_kafka_does_not_tell_is_waited_for() -> None:
