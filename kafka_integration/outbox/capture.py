@@ -79,6 +79,26 @@ def connect() -> None:
             _wire(model)
 
 
+def capture_as_created(publication: Publication, rows: Iterable[models.Model], using: str) -> int:
+    """Publish rows as if they had just been created, in the open transaction.
+
+    Args:
+        publication: what is published of them, and on which condition.
+        rows: locked, so that nobody publishes a change of one before us.
+        using: alias of their database.
+
+    Returns:
+        How many events there were: one for each row that meets the condition.
+    """
+    changes = [Change("created", row, {}) for row in rows]
+    matching = [change for change in changes if publication.when.matches(change)]
+    events = [_event_of(publication, change) for change in matching]
+    if publication.key is not None:
+        lock_keys(using, events)
+    append(using, events)
+    return len(events)
+
+
 def _wire(model: type[models.Model]) -> None:
     uid = f"kafka_integration:{model._meta.label}"
     pre_save.connect(_before_save, sender=model, dispatch_uid=uid)
