@@ -6,6 +6,7 @@ Topics:
 - ``kafka.E002``: a handled topic has no dead-letter topic in the catalogue
 - ``kafka.E003``: the catalogue is not valid
 - ``kafka.W001``: there is no catalogue
+- ``kafka.W002``: a handled topic keeps messages for longer than the inbox remembers them
 
 Models:
 
@@ -19,11 +20,13 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from .conf import settings
 from .errors import CatalogueError
 from .events.catalogue import Catalogue, catalogue
 from .events.registry import registry
 from .events.topics import dead_letter_topic
 
+_DAY_MS = 86_400_000
 APPLY = "Add it to {path} and run 'manage.py kafka_topics apply'."
 
 
@@ -37,7 +40,7 @@ def check_topics(**kwargs: Any) -> list[CheckMessage]:
         return [Error(problem, hint=hint, id="kafka.E003") for problem in error.problems]
     if found is None:
         return [_no_catalogue()] if registry.topics() else []
-    return [*_unknown_topics(found), *_missing_dead_letters(found)]
+    return [*_unknown_topics(found), *_missing_dead_letters(found), *_forgotten(found)]
 
 
 @register("kafka")
@@ -88,6 +91,21 @@ def _missing_dead_letters(found: Catalogue) -> Iterator[CheckMessage]:
                 hint=APPLY.format(path=found.path) + f" It needs 'dead_letter_of: {topic}'.",
                 id="kafka.E002",
             )
+
+
+def _forgotten(found: Catalogue) -> Iterator[CheckMessage]:
+    days = settings.inbox_retention_days
+    for topic in sorted({handler.topic for handler in registry.handlers if handler.topic in found}):
+        kept = int(found.check(topic).config.get("retention.ms", -1)) / _DAY_MS
+        if 0 <= kept < days:
+            continue
+        how_long = f"for {kept:g} days" if kept >= 0 else "for ever"
+        yield Warning(
+            f"Topic {topic} keeps its messages {how_long}, and a purge makes the inbox forget them "
+            f"after {days:g} days: read anew, they would be handled again. {_users(topic)}",
+            hint="Set KAFKA_INBOX_RETENTION_DAYS to more days than the topic's retention.",
+            id="kafka.W002",
+        )
 
 
 def _users(topic: str) -> str:

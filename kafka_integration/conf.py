@@ -222,6 +222,18 @@ class Settings:
         0.2,
         "Pause between two looks at an empty outbox, when it has been empty for a while.",
     )
+    outbox_retention_days = Setting[float](
+        "KAFKA_OUTBOX_RETENTION_DAYS",
+        environ.Env.float,
+        7.0,
+        "Days that an event is kept after it went out; a purge deletes older ones.",
+    )
+    inbox_retention_days = Setting[float](
+        "KAFKA_INBOX_RETENTION_DAYS",
+        environ.Env.float,
+        35.0,
+        "Days that a handled message is remembered; more than any topic that is read keeps it.",
+    )
     handler_attempts = Setting[int](
         "KAFKA_HANDLER_ATTEMPTS",
         environ.Env.int,

@@ -21,6 +21,7 @@
     │   ├── UndecodableMessage
     │   ├── InvalidMessage
     │   └── UnknownVersion
+    ├── NotOutYet                  an event is to be erased that will still be sent or handled
     ├── RecordLocked               another process works on the same message
     └── BrokerError                Kafka did not do what it was asked
         ├── BrokerUnavailable
@@ -207,6 +208,16 @@ class InvalidMessage(MessageError):
 
 class UnknownVersion(MessageError):
     """Raised when a message's contract version has no handler in a group that handles its type."""
+
+
+class NotOutYet(KafkaIntegrationError):
+    """Raised when events are to be erased that would still be sent, or handled, without payload."""
+
+    def __init__(self, events: Iterable[str], cure: str) -> None:
+        self.events = tuple(events)
+        self.cure = cure
+        named = ", ".join(self.events[:5]) + (" and others" if len(self.events) > 5 else "")
+        super().__init__(f"Cannot be erased yet: {named}. {cure}")
 
 
 class RecordLocked(KafkaIntegrationError):

@@ -6,10 +6,13 @@ Without Celery they are plain functions, so that importing this module never fai
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
 from .conf import settings
+from .inbox import purge as inbox_purge
+from .outbox import purge as outbox_purge
 from .outbox.leases import Leases
 from .outbox.relay import Relay
 from .shutdown import stop_after
@@ -49,3 +52,34 @@ def relay_tick(seconds: float = 30.0, using: str = "default") -> int:
     with stop_after(seconds, relay.stop):
         relay.drain()
     return relay.published
+
+
+@task
+def purge_outbox(days: float | None = None, using: str = "default") -> int:
+    """Delete events that have been out for long enough, and never one that is not out.
+
+    Args:
+        days: for how long they are kept; by default ``KAFKA_OUTBOX_RETENTION_DAYS``.
+        using: alias of the outbox's database.
+
+    Returns:
+        How many events were deleted.
+    """
+    kept = timedelta(days=settings.outbox_retention_days if days is None else days)
+    return max((step.done for step in outbox_purge.purge(kept, using)), default=0)
+
+
+@task
+def purge_inbox(days: float | None = None, using: str = "default") -> int:
+    """Delete the records of messages that were handled long ago.
+
+    Args:
+        days: for how long they are kept, which must be more than any topic that is read keeps its
+            messages; by default ``KAFKA_INBOX_RETENTION_DAYS``.
+        using: alias of the database that the records are in.
+
+    Returns:
+        How many records were deleted.
+    """
+    kept = timedelta(days=settings.inbox_retention_days if days is None else days)
+    return max((step.done for step in inbox_purge.purge(kept, using)), default=0)

@@ -75,7 +75,8 @@ def publish(
 def connect() -> None:
     """Start capturing for every model that is declared by now; calling it again does no harm."""
     for model in apps.get_models(include_auto_created=True):
-        if registry.publications_of(model):
+        # A model that publishes nothing itself may write the rows of an heir that does.
+        if registry.publications_of(model) or updated(model):
             _wire(model)
 
 

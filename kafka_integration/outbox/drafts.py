@@ -55,7 +55,7 @@ def record(
     changes: Iterable[Change],
     *,
     keys_are_locked: bool = False,
-) -> None:
+) -> int:
     """Store the events of some changes in the open transaction, in the order given.
 
     Args:
@@ -63,6 +63,9 @@ def record(
         publications: those that may match.
         changes: what happened.
         keys_are_locked: whether :func:`hold_order` was called for them.
+
+    Returns:
+        How many events there were.
 
     Raises:
         PublishError: an event could never be sent.
@@ -72,6 +75,7 @@ def record(
     if by_own_key and not keys_are_locked:
         lock_keys(using, by_own_key)
     append(using, [event for _, event in drafts])
+    return len(drafts)
 
 
 def hold_order(using: str, publications: Iterable[Publication]) -> None:

@@ -130,3 +130,27 @@ def test_the_table_of_a_many_to_many_field_cannot_publish(topics: Path) -> None:
 def test_a_through_model_of_ones_own_can_publish(topics: Path) -> None:
     publishes(Membership, Joined, topic="a.b.json", when=created)
     assert found() == []
+
+
+def test_a_handled_topic_may_not_outlive_the_inboxs_memory(
+    topics: Path, settings: Settings
+) -> None:
+    handle("a.b.json")
+    settings.KAFKA_INBOX_RETENTION_DAYS = 1.5
+    assert found() == []
+    settings.KAFKA_INBOX_RETENTION_DAYS = 1
+    [message] = found()
+    assert message.id == "kafka.W002"
+    assert "for 1 days" in message.msg
+    assert "KAFKA_INBOX_RETENTION_DAYS" in (message.hint or "")
+
+
+def test_a_topic_that_keeps_messages_for_ever_outlives_every_memory(topics: Path) -> None:
+    document = yaml.safe_load(topics.read_text())
+    del document["topics"][0]["retention_days"]
+    document["topics"][0]["config"] = {"cleanup.policy": "compact"}
+    topics.write_text(yaml.safe_dump(document))
+    handle("a.b.json")
+    [message] = found()
+    assert message.id == "kafka.W002"
+    assert "for ever" in message.msg

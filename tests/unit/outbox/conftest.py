@@ -44,6 +44,18 @@ def queued(db: None) -> Callable[..., list[QueueRow]]:
     return put
 
 
+@pytest.fixture
+def stored(queued: Callable[..., list[QueueRow]]) -> Callable[..., list[OutboxQueue]]:
+    """Queue events as ``queued`` does, and return them as models, with their events."""
+
+    def put(*keys: str, topic: str = TOPIC, **values: Any) -> list[OutboxQueue]:
+        positions = [row.position for row in queued(*keys, topic=topic, **values)]
+        rows = OutboxQueue.objects.filter(pk__in=positions).order_by("position")
+        return list(rows.select_related("event"))
+
+    return put
+
+
 class FakeKafka:
     """Stands in for every producer that is made while it is in place.
 
