@@ -160,7 +160,8 @@ class Audit:
         for event_id, message in ours:
             if event_id in known:
                 continue
-            if message.timestamp is not None and message.timestamp < self._known_since:
+            # Kafka counts milliseconds, and the outbox microseconds.
+            if message.timestamp is not None and message.timestamp < int(self._known_since):
                 self.forgotten += 1
             else:
                 yield Difference("unknown", event_id, message.place())

@@ -78,9 +78,23 @@ def make_topic(kafka_admin: AdminClient) -> Callable[..., str]:
         ]
         for future in kafka_admin.create_topics(wanted).values():
             future.result(timeout=30)
+        _wait_until_shown(kafka_admin, [topic, f"{topic}.dlq"])
         return topic
 
     return make
+
+
+def _wait_until_shown(admin: AdminClient, topics: Sequence[str]) -> None:
+    """Wait until the broker that clients ask knows of topics that were made a moment ago."""
+    deadline = time.monotonic() + 15
+    for topic in topics:
+        while not _is_shown(admin.list_topics(topic, timeout=10).topics[topic]):
+            assert time.monotonic() < deadline, f"{topic} was made but is not shown"
+            time.sleep(0.05)
+
+
+def _is_shown(found: Any) -> bool:
+    return found.error is None and all(part.leader >= 0 for part in found.partitions.values())
 
 
 @pytest.fixture
