@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,10 +18,11 @@ from ..errors import (
     TopicMissing,
     TopicRefused,
 )
+from .client_log import demoting
 
 T = TypeVar("T")
 
-log = logging.getLogger("kafka_integration.broker")
+log = demoting("kafka_integration.broker")
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _UNREACHABLE = frozenset(

@@ -15,6 +15,7 @@ from ..errors import (
     ProducerFailed,
 )
 from .config import explain
+from .outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Troubles:
 
     def __init__(self, group_id: str) -> None:
         self.group_id = group_id
+        self.outage = Outage(group_id)
         self._worst: BrokerError | None = None
         self._warned: dict[int, float] = {}
 
@@ -48,7 +50,9 @@ class Troubles:
         if isinstance(found, AuthenticationFailed) or error.fatal():
             self._worst = self._worst or found
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._warn(error, f"{found} Waiting for it.")
+            self.outage.note(found)
+        elif isinstance(found, BrokerUnavailable):
+            self._note_unreachable(found)
         else:
             log.info("Group %s: %s", self.group_id, error.str())
 
@@ -75,6 +79,13 @@ class Troubles:
         """Raise the error, if any, that ends this consumer."""
         if self._worst is not None:
             raise self._worst
+
+    def _note_unreachable(self, found: BrokerUnavailable) -> None:
+        # One connection of several, most often; all of them only if librdkafka said so before.
+        if self.outage.lasts:
+            self.outage.note(found)
+        else:
+            log.debug("Group %s: %s", self.group_id, found)
 
     def _warn(self, error: KafkaError, text: str) -> None:
         now = time.monotonic()

@@ -70,6 +70,11 @@ class DeadLetters:
             self.close()
             raise
 
+    def poll(self) -> None:
+        """Serve the producer's callbacks; what it logs would pile up in memory otherwise."""
+        if self._producer is not None:
+            self._producer.poll(0)
+
     def close(self) -> None:
         """Let go of the producer."""
         if self._producer is not None:
