@@ -105,7 +105,8 @@ class UnknownGroup(DeclarationError):
         self.group = group
         self.known = tuple(sorted(known))
         names = ", ".join(self.known) or "none: no events.py declares a handler"
-        super().__init__(f"No handler belongs to group {group!r}. Known groups: {names}.")
+        problem = f"No handler belongs to group {group!r}." if group else "--group is required."
+        super().__init__(f"{problem} Known groups: {names}.")
 
 
 class CatalogueError(KafkaIntegrationError):

@@ -9,6 +9,7 @@ from ..broker.producer import Delivery, EventProducer
 from ..errors import ProducerFailed
 from ..events.envelope import Headers, Message
 from ..events.topics import dead_letter_topic
+from .trace import described, from_handler
 
 _PREFIX = "dlq_"
 _LONGEST_TRACE = 4096
@@ -33,8 +34,8 @@ class Failure:
     error: BaseException
 
     def text(self) -> str:
-        """Return exception class and message, as the admin shows them."""
-        return f"{type(self.error).__name__}: {self.error}"
+        """Return exception class, message and place, as the admin shows them."""
+        return described(self.error)
 
 
 class DeadLetters:
@@ -103,13 +104,17 @@ def headers(message: Message, failure: Failure) -> Headers:
         (_PREFIX + name, text.encode("utf-8", "backslashreplace")) for name, text in said.items()
     ]
     shown = str(failure.error).encode("utf-8", "backslashreplace")
-    trace = "".join(traceback.format_exception(failure.error)).encode("utf-8", "backslashreplace")
+    trace = _trace(failure.error).encode("utf-8", "backslashreplace")
     return [
         *kept,
         *told,
         (_PREFIX + "exception_message", _whole(shown[:_LONGEST_MESSAGE])),
         (_PREFIX + "trace", _whole(trace[-_LONGEST_TRACE:])),
     ]
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(*from_handler(error)))
 
 
 def _class_of(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from devops.native.services import Services
 from tests.sample.models import Effect
 
 AWAY_SECONDS = 15
-HEADERS = [("ce_type", b"SampleCreated")]
+HEADERS: list[tuple[str, str | bytes | None]] = [("ce_type", b"SampleCreated")]
 
 
 @pytest.fixture
