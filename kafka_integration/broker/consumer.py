@@ -191,7 +191,6 @@ class EventConsumer:
             return None
         error = found.error()
         if error is None:
-            self._troubles.outage.end()
             return message_of(found)
         self._judge(error, found)
         return None
@@ -201,8 +200,9 @@ class EventConsumer:
             self._consumer.list_topics(self.topics[0], timeout=_ASK_TIMEOUT)
         except KafkaException as error:
             log.debug("Group %s: %s", self.group_id, error)
+            self._troubles.outage.unanswered()
         else:
-            self._troubles.outage.end()
+            self._troubles.outage.answered()
 
     def _judge(self, error: KafkaError, found: KafkaMessage) -> None:
         topic, partition, offset = found.topic() or "", found.partition(), found.offset()

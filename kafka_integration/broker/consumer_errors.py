@@ -50,9 +50,10 @@ class Troubles:
         if isinstance(found, AuthenticationFailed) or error.fatal():
             self._worst = self._worst or found
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self.outage.note(found)
+            self.outage.suspect(found)
         elif isinstance(found, BrokerUnavailable):
-            self._note_unreachable(found)
+            # One connection of several; of the last one librdkafka tells as above.
+            log.debug("Group %s: %s", self.group_id, found)
         else:
             log.info("Group %s: %s", self.group_id, error.str())
 
@@ -79,13 +80,6 @@ class Troubles:
         """Raise the error, if any, that ends this consumer."""
         if self._worst is not None:
             raise self._worst
-
-    def _note_unreachable(self, found: BrokerUnavailable) -> None:
-        # One connection of several, most often; all of them only if librdkafka said so before.
-        if self.outage.lasts:
-            self.outage.note(found)
-        else:
-            log.debug("Group %s: %s", self.group_id, found)
 
     def _warn(self, error: KafkaError, text: str) -> None:
         now = time.monotonic()

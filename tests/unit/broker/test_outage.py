@@ -24,35 +24,54 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
 def test_a_warning_every_thirty_seconds_and_one_line_at_the_end(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     outage = Outage("g")
     for _ in range(610):
-        outage.note("No broker.")
+        outage.suspect("No broker.")
+        outage.unanswered()
         clock.now += 0.1
-    outage.end()
-    outage.end()
-    said = [record.getMessage() for record in caplog.records]
-    assert said == ["Group g: No broker. Waiting for it."] * 3 + ["Group g: Kafka answers again."]
+    outage.answered()
+    outage.answered()
+    assert said(caplog) == [
+        *["Group g waits for Kafka. No broker."] * 3,
+        "Group g: Kafka answers again.",
+    ]
 
 
 def test_the_next_outage_is_told_at_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage("g")
-    outage.note("Away.")
-    outage.end()
-    outage.note("Away.")
-    assert [record.getMessage()[9:14] for record in caplog.records] == ["Away.", "Kafka", "Away."]
+    for _ in range(2):
+        outage.suspect("Away.")
+        outage.unanswered()
+        outage.answered()
+    assert said(caplog).count("Group g waits for Kafka. Away.") == 2
 
 
-def test_kafka_is_asked_once_a_second_and_only_while_it_is_away(clock: Clock) -> None:
+def test_a_late_word_of_an_outage_that_is_over_is_not_told(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage = Outage("g")
+    outage.suspect("Away.")
+    assert outage.must_ask()
+    outage.answered()
+    assert said(caplog) == []
+
+
+def test_kafka_is_asked_once_a_second_and_only_while_it_seems_away(clock: Clock) -> None:
     outage = Outage("g")
     assert not outage.must_ask()
-    outage.note("Away.")
+    outage.suspect("Away.")
     assert outage.must_ask()
     assert not outage.must_ask()
+    outage.unanswered()
     clock.now += 1
     assert outage.must_ask()
-    outage.end()
+    outage.answered()
     clock.now += 1
     assert not outage.must_ask()
