@@ -5,6 +5,8 @@ Topics:
 - ``kafka.E001``: a topic that the code publishes or handles is not in the catalogue
 - ``kafka.E002``: a handled topic has no dead-letter topic in the catalogue
 - ``kafka.E003``: the catalogue is not valid
+- ``kafka.E010``: a setting cannot be read
+- ``kafka.E011``: security settings that do not go together
 - ``kafka.W001``: there is no catalogue
 - ``kafka.W002``: a handled topic keeps messages for longer than the inbox remembers them
 
@@ -20,8 +22,9 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from .conf import settings
-from .errors import CatalogueError
+from .broker.config import client_config
+from .conf import Settings, settings
+from .errors import CatalogueError, CatalogueUnreadable, ConfigurationError
 from .events.catalogue import Catalogue, catalogue
 from .events.registry import registry
 from .events.topics import dead_letter_topic
@@ -35,6 +38,9 @@ def check_topics(**kwargs: Any) -> list[CheckMessage]:
     """Compare the topics that the code uses with the catalogue."""
     try:
         found = catalogue()
+    except CatalogueUnreadable as error:
+        hint = "Point KAFKA_TOPICS_FILE at the catalogue, or write one there."
+        return [Error(str(error), hint=hint, id="kafka.E003")]
     except CatalogueError as error:
         hint = f"Correct {error.path}; 'manage.py kafka_topics validate' checks it again."
         return [Error(problem, hint=hint, id="kafka.E003") for problem in error.problems]
@@ -62,6 +68,27 @@ def _unseen(model: type[Any]) -> CheckMessage:
         obj=model,
         id="kafka.E004",
     )
+
+
+@register("kafka")
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """Read every setting, and then ask whether those of security go together."""
+    unread = [Error(problem, id="kafka.E010") for problem in _unreadable()]
+    if unread or not settings.enabled:
+        return list(unread)
+    try:
+        client_config()
+    except ConfigurationError as error:
+        return [Error(str(error), id="kafka.E011")]
+    return []
+
+
+def _unreadable() -> Iterator[str]:
+    for setting in Settings.all():
+        try:
+            setting.value()
+        except ConfigurationError as error:
+            yield str(error)
 
 
 def _no_catalogue() -> CheckMessage:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 import environ
 from django.conf import ENVIRONMENT_VARIABLE
@@ -44,6 +44,17 @@ def keeps_time_zones() -> bool:
     return bool(django_settings.USE_TZ)
 
 
+def _names_and_values(env: environ.Env, name: str) -> dict[str, str]:
+    """Return ``name=value,name=value`` as a mapping; a value may hold further ``=``."""
+    found: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in env.str(name).split(","))):
+        key, equals, value = item.partition("=")
+        if not (key and equals):
+            raise ConfigurationError(f"{name}: {item!r} is not name=value.")
+        found[key.strip()] = value.strip()
+    return found
+
+
 class Setting(Generic[T]):
     """One setting: its name, how the environment's text becomes a value, its default, its meaning.
 
@@ -61,6 +72,7 @@ class Setting(Generic[T]):
         self.read = read
         self.default = default
         self.help = help
+        self.kinds = _KINDS[read]
 
     @overload
     def __get__(self, instance: None, owner: type) -> Setting[T]: ...
@@ -73,14 +85,23 @@ class Setting(Generic[T]):
         """Return the value in force now.
 
         Raises:
-            ConfigurationError: the environment's text cannot be converted.
+            ConfigurationError: the environment's text cannot be converted, or Django's value is
+                of another type.
         """
         if _has_django_settings() and hasattr(django_settings, self.name):
-            found: T = getattr(django_settings, self.name)
-            return found
+            return self._checked(getattr(django_settings, self.name))
         if os.environ.get(self.name):
             return self._from_environment()
         return self.default() if callable(self.default) else self.default
+
+    def _checked(self, found: Any) -> T:
+        if not isinstance(found, self.kinds):
+            # The value itself may be a secret.
+            raise ConfigurationError(
+                f"{self.name} in Django's settings is of type {type(found).__name__}, and "
+                f"{self.kinds[0].__name__} is needed. It means: {self.help}"
+            )
+        return cast(T, found)
 
     def _from_environment(self) -> T:
         try:
@@ -91,6 +112,16 @@ class Setting(Generic[T]):
                 f"It means: {self.help}"
             ) from error
         return value
+
+
+# What Django's settings may hold for each way of reading: a path is as good as its text.
+_KINDS: dict[Callable[..., Any], tuple[type, ...]] = {
+    environ.Env.bool: (bool,),
+    environ.Env.str: (str, os.PathLike),
+    environ.Env.int: (int,),
+    environ.Env.float: (float, int),
+    _names_and_values: (Mapping,),
+}
 
 
 class Settings:
@@ -194,7 +225,7 @@ class Settings:
     )
     client_options = Setting[Mapping[str, str]](
         "KAFKA_CLIENT_OPTIONS",
-        environ.Env.dict,
+        _names_and_values,
         dict,
         "Any further librdkafka properties, as name=value,name=value.",
     )

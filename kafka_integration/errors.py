@@ -9,10 +9,15 @@
     │   ├── UnknownTopic
     │   ├── ContractMismatch
     │   ├── DuplicateHandler
+    │   ├── GroupNameError
+    │   ├── NotAContract
+    │   ├── UncallableHandler
     │   └── UnknownGroup
     ├── CatalogueError             topics.yaml is not valid
+    │   └── CatalogueUnreadable
     ├── OutboxBusy                 another relay is at work on the outbox
     ├── PublishError               an event cannot be written to the outbox
+    │   ├── NotAnEvent
     │   ├── NotInTransaction
     │   ├── NotCapturable
     │   ├── UnusableKey
@@ -103,6 +108,37 @@ class DuplicateHandler(DeclarationError):
         )
 
 
+class GroupNameError(DeclarationError):
+    """Raised when a consumer group's name would trouble Kafka's tools or a shell."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        super().__init__(
+            f"{group[:60]!r} cannot be the name of a consumer group: with KAFKA_GROUP_PREFIX a "
+            "group is 1 to 249 letters, digits, '.', '_' and '-', as in 'previews'."
+        )
+
+
+class NotAContract(DeclarationError):
+    """Raised when something else stands where a declaration needs a contract."""
+
+    def __init__(self, declaration: str, given: object) -> None:
+        self.declaration = declaration
+        self.given = given
+        name = given.__name__ if isinstance(given, type) else repr(given)[:60]
+        super().__init__(
+            f"{declaration} needs a contract, a subclass of EventData; {name} is none."
+        )
+
+
+class UncallableHandler(DeclarationError):
+    """Raised when a handler cannot be called with one argument."""
+
+    def __init__(self, handler: str) -> None:
+        self.handler = handler
+        super().__init__(f"Handler {handler} must take one argument, the event.")
+
+
 class UnknownGroup(DeclarationError):
     """Raised when a consumer group is asked for that has no handler."""
 
@@ -110,7 +146,8 @@ class UnknownGroup(DeclarationError):
         self.group = group
         self.known = tuple(sorted(known))
         names = ", ".join(self.known) or "none: no events.py declares a handler"
-        super().__init__(f"No handler belongs to group {group!r}. Known groups: {names}.")
+        problem = f"No handler belongs to group {group!r}." if group else "--group is required."
+        super().__init__(f"{problem} Known groups: {names}.")
 
 
 class CatalogueError(KafkaIntegrationError):
@@ -120,6 +157,17 @@ class CatalogueError(KafkaIntegrationError):
         self.path = path
         self.problems = tuple(problems)
         super().__init__(f"{path} is not a valid topic catalogue:\n- " + "\n- ".join(self.problems))
+
+
+class CatalogueUnreadable(CatalogueError):
+    """Raised when the file that ``KAFKA_TOPICS_FILE`` names is not there or cannot be opened."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.reason = reason
+        problem = f"The topic catalogue {path} (KAFKA_TOPICS_FILE) cannot be read: {reason}."
+        super().__init__(path, [problem])
+        # There is nothing to list: that one sentence is all.
+        self.args = (problem,)
 
 
 class OutboxBusy(KafkaIntegrationError):
@@ -135,6 +183,17 @@ class OutboxBusy(KafkaIntegrationError):
 
 class PublishError(KafkaIntegrationError):
     """Raised when an event cannot be written to the outbox; its transaction must roll back."""
+
+
+class NotAnEvent(PublishError):
+    """Raised when ``publish()`` is given anything but an instance of a contract."""
+
+    def __init__(self, given: object) -> None:
+        self.given = given
+        super().__init__(
+            "publish() needs an event, an instance of a subclass of EventData, and was given "
+            f"{given!r:.60}. Declare a contract and pass Contract(…)."
+        )
 
 
 class NotInTransaction(PublishError):

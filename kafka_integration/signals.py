@@ -22,12 +22,22 @@ batch_relayed = Signal()
 event_held = Signal()
 """Kafka refused an event for good. Arguments: ``event_id``, ``topic``, ``key_hash``, ``reason``."""
 
+consumer_started = Signal()
+"""A consumer's topics are there and it begins to read. Arguments: ``group``."""
+
+consumer_turned = Signal()
+"""A consumer looked for work once more, several times a second. Arguments: ``group``."""
+
 message_handled = Signal()
 """A message was dealt with. Arguments: ``group``, ``message``, ``outcome`` (Outcome)."""
 
 message_failed = Signal()
 """A try failed and another follows. Arguments: ``group``, ``message``, ``attempt``, ``error``,
 ``pause`` (seconds)."""
+
+record_retried = Signal()
+"""A message was tried again on an operator's demand. Arguments: ``group``, ``record``
+(InboxRecord), ``outcome`` (Outcome: HANDLED or DEAD)."""
 
 message_dead = Signal()
 """A message was given up. Arguments: ``group``, ``message``, ``reason``, ``letter`` (False if its

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class Act:
         apply: does it to one row; returns whether there was anything to do.
         audit: the audit line of one row, asked for before the row changes.
         reasons: why a row of that status is not touched.
+        follows: says to the user what now happens to the rows that were changed; by default only
+            that it was done.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Act:
     apply: Callable[[Any], bool]
     audit: Callable[[Any], str]
     reasons: Mapping[str, str]
+    follows: Callable[[Sequence[Any]], Iterable[str]] | None = None
 
 
 class ActingAdmin(ReadOnlyAdmin):
@@ -59,10 +62,9 @@ class ActingAdmin(ReadOnlyAdmin):
     def act(self, request: HttpRequest, queryset: QuerySet[Any], act: Act) -> None:
         """Do ``act`` to every row, write the audit lines, and tell the user what came of it."""
         rows = self._chosen(request, queryset)
-        untouched = [row.pk for row in rows if not self._act_on(request, row, act)]
-        done = len(rows) - len(untouched)
-        if done:
-            text = f"{done} {model_ngettext(self.opts, done)} {act.done}."
+        done = [row for row in rows if self._act_on(request, row, act)]
+        untouched = [row.pk for row in rows if row not in done]
+        for text in self._follows(act, done) if done else ():
             self.message_user(request, text, messages.SUCCESS)
         if untouched:
             reasons = Counter(act.reasons.get(s, s) for s in self.statuses(untouched))
@@ -86,6 +88,11 @@ class ActingAdmin(ReadOnlyAdmin):
             return None
         rows = self._chosen(request, queryset)
         return self._ask(request, rows, act.name, consequence) if rows else None
+
+    def _follows(self, act: Act, done: Sequence[Any]) -> Iterable[str]:
+        if act.follows is not None:
+            return act.follows(done)
+        return [f"{len(done)} {model_ngettext(self.opts, len(done))} {act.done}."]
 
     def _ask(
         self, request: HttpRequest, rows: list[Any], action: str, consequence: str

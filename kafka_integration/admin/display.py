@@ -55,9 +55,9 @@ def moment_text(moment: datetime) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}"
 
 
-def badge(status: str) -> SafeString:
-    """Return a status as a coloured word."""
-    return format_html('<span class="kafka-status kafka-{0}">{0}</span>', status)
+def badge(status: str, words: str = "") -> SafeString:
+    """Return a status as a coloured word, or as other words in its colour."""
+    return format_html('<span class="kafka-status kafka-{}">{}</span>', status, words or status)
 
 
 def short(text: str) -> SafeString | str:

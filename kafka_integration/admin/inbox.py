@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import model_ngettext
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.html import format_html
@@ -29,6 +32,11 @@ from .display import (
 )
 from .filters import GroupFilter, TopicFilter
 
+_NOT_KEPT = format_html(
+    '<span class="kafka-note" title="{}">{}</span>',
+    "Kept only while it is not handled.",
+    "not kept",
+)
 _REASONS: dict[str, str] = {
     InboxStatus.DONE: "already done",
     InboxStatus.PARKED: "already waiting for the consumer",
@@ -90,9 +98,8 @@ class InboxRecordAdmin(ActingAdmin):
     @admin.action(description="Retry: hand to the consumer again", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[InboxRecord]) -> None:
         """Hand the chosen dead messages to their group's consumer again."""
-        self.act(
-            request, queryset, Act("retry", "retried", InboxRecord.retry, _retry_line, _REASONS)
-        )
+        act = Act("retry", "retried", InboxRecord.retry, _retry_line, _REASONS, _who_will_try)
+        self.act(request, queryset, act)
 
     @admin.action(description="Discard: never handle", permissions=["discard"])
     def discard(
@@ -108,8 +115,8 @@ class InboxRecordAdmin(ActingAdmin):
 
     @admin.display(description="Status")
     def status_(self, record: InboxRecord) -> SafeString:
-        """Done, parked, dead or discarded."""
-        return badge(record.status)
+        """Done, waiting for retry, dead or discarded."""
+        return badge(record.status, InboxStatus(record.status).label.lower())
 
     @admin.display(description="Topic")
     def topic_(self, record: InboxRecord) -> SafeString:
@@ -126,13 +133,13 @@ class InboxRecordAdmin(ActingAdmin):
 
     @admin.display(description="Key")
     def key_in_brief(self, record: InboxRecord) -> SafeString:
-        """The key's beginning, as text or in hexadecimal."""
-        return brief(key_text(record.key))
+        """The key's beginning, as text or in hexadecimal; a handled message's is not kept."""
+        return _NOT_KEPT if _is_handled(record) else brief(key_text(record.key))
 
     @admin.display(description="Key")
     def key_(self, record: InboxRecord) -> SafeString:
-        """The key as text, or in hexadecimal."""
-        return code(key_text(record.key))
+        """The key as text, or in hexadecimal; a handled message's is not kept."""
+        return _NOT_KEPT if _is_handled(record) else code(key_text(record.key))
 
     @admin.display(description="Age")
     def age(self, record: InboxRecord) -> SafeString:
@@ -162,6 +169,20 @@ class InboxRecordAdmin(ActingAdmin):
     def headers_(self, record: InboxRecord) -> SafeString | str:
         """The headers, where they were kept."""
         return header_table(headers_from_json(record.headers))
+
+
+def _is_handled(record: InboxRecord) -> bool:
+    return record.status == InboxStatus.DONE
+
+
+def _who_will_try(done: Sequence[InboxRecord]) -> list[str]:
+    """Return one sentence a group: nothing happens before that group's consumer runs."""
+    groups = Counter(record.group for record in done)
+    return [
+        f"{count} {model_ngettext(InboxRecord._meta, count)} will be tried again by kafka_consume "
+        f"--group {group}."
+        for group, count in sorted(groups.items())
+    ]
 
 
 def _retry_line(record: InboxRecord) -> str:

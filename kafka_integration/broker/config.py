@@ -21,6 +21,7 @@ from ..errors import (
     TopicMissing,
     TopicRefused,
 )
+from .client_log import demoting
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ def is_news(record: logging.LogRecord) -> bool:
     return "property and will be ignored by this" not in record.getMessage()
 
 
-log = logging.getLogger("kafka_integration.broker")
+log = demoting("kafka_integration.broker")
 log.addFilter(is_news)
 
 _PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _SLICE = 0.2
 _MISSING_GRACE = 15.0
+_ASK_TIMEOUT = 0.5
 
 
 class EventConsumer:
@@ -191,6 +192,8 @@ class EventConsumer:
         found = self._consumer.poll(timeout)
         self._troubles.raise_worst()
         self._check_missing()
+        if self._troubles.outage.must_ask():
+            self._ask_whether_back()
         if found is None:
             return None
         error = found.error()
@@ -198,6 +201,15 @@ class EventConsumer:
             return message_of(found)
         self._judge(error, found)
         return None
+
+    def _ask_whether_back(self) -> None:
+        try:
+            self._consumer.list_topics(self.topics[0], timeout=_ASK_TIMEOUT)
+        except KafkaException as error:
+            log.debug("Group %s: %s", self.group_id, error)
+            self._troubles.outage.unanswered()
+        else:
+            self._troubles.outage.answered()
 
     def _judge(self, error: KafkaError, found: KafkaMessage) -> None:
         topic, partition, offset = found.topic() or "", found.partition(), found.offset()

@@ -15,6 +15,7 @@ from ..errors import (
     ProducerFailed,
 )
 from .config import explain
+from .outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Troubles:
 
     def __init__(self, group_id: str) -> None:
         self.group_id = group_id
+        self.outage = Outage(group_id)
         self._worst: BrokerError | None = None
         self._warned: dict[int, float] = {}
 
@@ -48,7 +50,10 @@ class Troubles:
         if isinstance(found, AuthenticationFailed) or error.fatal():
             self._worst = self._worst or found
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._warn(error, f"{found} Waiting for it.")
+            self.outage.suspect(found)
+        elif isinstance(found, BrokerUnavailable):
+            # One connection of several; of the last one librdkafka tells as above.
+            log.debug("Group %s: %s", self.group_id, found)
         else:
             log.info("Group %s: %s", self.group_id, error.str())
 

@@ -53,6 +53,9 @@ _MORE_PARTITIONS = (
 )
 
 
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1_000}
+
+
 @dataclass(frozen=True)
 class Change:
     """One value: as Kafka has it, None if it has none, and as it should be."""
@@ -62,9 +65,21 @@ class Change:
     wanted: str
 
     def __str__(self) -> str:
+        wanted = readable(self.name, self.wanted)
         if self.found is None:
-            return f"{self.name} = {self.wanted}"
-        return f"{self.name}: {self.found} -> {self.wanted}"
+            return f"{self.name} = {wanted}"
+        return f"{self.name}: {readable(self.name, self.found)} -> {wanted}"
+
+
+def readable(name: str, value: str) -> str:
+    """Return a topic setting's value; one in milliseconds with its meaning beside it."""
+    if not (name.endswith(".ms") and value.isdigit()):
+        return value
+    milliseconds = int(value)
+    for unit, size in _UNITS.items():
+        if milliseconds >= size and milliseconds % size == 0:
+            return f"{value} ({milliseconds // size} {unit})"
+    return value
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from ..conf import settings
 from ..errors import AuthenticationFailed, BrokerError, BrokerUnavailable, ProducerFailed
+from .client_log import demoting
 from .config import client_config, explain, is_news, make_client
 
 log = logging.getLogger(__name__)
@@ -206,7 +207,7 @@ _DEFAULTS: dict[str, Any] = {
     "reconnect_backoff_max_ms": 2_000,
 }
 
-_gapless_log = logging.getLogger(f"{__name__}.gapless")
+_gapless_log = demoting(f"{__name__}.gapless")
 # A rejected event is told by whoever sent it, and librdkafka's "fatal" is how it should be.
 _gapless_log.addFilter(lambda record: "gap" not in record.getMessage().lower())
 _gapless_log.addFilter(is_news)

@@ -10,7 +10,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
-from ..errors import CatalogueError
+from ..errors import CatalogueError, CatalogueUnreadable
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -185,8 +185,7 @@ def _load(path: Path) -> Any:
         # A subclass of SafeLoader, which makes plain values only.
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except OSError as error:
-        problem = f"It cannot be read: {error.strerror}. Set KAFKA_TOPICS_FILE to the catalogue."
-        raise CatalogueError(str(path), [problem]) from error
+        raise CatalogueUnreadable(str(path.absolute()), str(error.strerror)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CatalogueError(str(path), [f"It is not valid YAML: {error}"]) from error
 

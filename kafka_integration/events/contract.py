@@ -8,7 +8,7 @@ from django.core.exceptions import FieldDoesNotExist
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import Self
 
-from ..errors import ContractMismatch
+from ..errors import ContractMismatch, NotAContract, NotAnEvent
 from .conditions import Change
 
 _PREVIOUS = "previous_"
@@ -55,6 +55,30 @@ class EventData(BaseModel):
         if missing:
             raise ContractMismatch(cls.__name__, change.instance._meta.label, missing)
         return cls.model_validate(present, from_attributes=True)
+
+
+def require_contract(found: object, declaration: str) -> None:
+    """Check that ``found`` is a contract.
+
+    Args:
+        found: what was given as one.
+        declaration: where, for the message: ``publishes(Campaign, …)``.
+
+    Raises:
+        NotAContract: it is none.
+    """
+    if not (isinstance(found, type) and issubclass(found, EventData) and found is not EventData):
+        raise NotAContract(declaration, found)
+
+
+def require_event(found: object) -> None:
+    """Check that ``found`` is an event's data.
+
+    Raises:
+        NotAnEvent: it is not.
+    """
+    if not isinstance(found, EventData):
+        raise NotAnEvent(found)
 
 
 def previous_fields(contract: type[EventData]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +15,14 @@ from ..errors import (
     ContractMismatch,
     DeclarationError,
     DuplicateHandler,
+    UncallableHandler,
     UnknownGroup,
     UnusableKey,
 )
 from .conditions import Change, Condition
-from .contract import EventData, missing_fields, previous_fields
+from .contract import EventData, missing_fields, previous_fields, require_contract
 from .envelope import Event
+from .groups import check_group
 from .topics import check_event_topic
 
 F = TypeVar("F", bound=Callable[[Event[Any]], object])
@@ -120,10 +123,13 @@ class Registry:
 
         Raises:
             TopicNameError: the topic's name is not ``domain.action.format``.
+            NotAContract: the contract is no subclass of :class:`EventData`.
             ContractMismatch: the contract asks for what the model does not have.
             DeclarationError: it is declared twice, or its condition names an unknown field.
         """
         check_event_topic(publication.topic)
+        label = publication.model._meta.label
+        require_contract(publication.contract, f"publishes({label}, …)")
         _check_fields(publication)
         if any(_same(publication, other) for other in self.publications):
             raise DeclarationError(
@@ -138,9 +144,15 @@ class Registry:
 
         Raises:
             TopicNameError: the topic's name is not ``domain.action.format``.
+            NotAContract: the contract is no subclass of :class:`EventData`.
+            GroupNameError: the group's name cannot be used.
+            UncallableHandler: the function does not take one argument.
             DuplicateHandler: another handler has the same topic, type, version and group.
         """
         check_event_topic(handler.topic)
+        require_contract(handler.contract, f"@handles({handler.topic!r}, …)")
+        check_group(handler.group)
+        _check_callable(handler)
         for other in self.handlers:
             if other.claim() == handler.claim():
                 raise DuplicateHandler(handler.claim(), other.name, handler.name)
@@ -244,11 +256,20 @@ def handles(
     """
 
     def register(function: F) -> F:
-        chosen = group or settings.default_group
+        chosen = settings.default_group if group is None else group
         registry.add_handler(Handler(topic, contract, chosen, function, using, attempts, retry_on))
         return function
 
     return register
+
+
+def _check_callable(handler: Handler) -> None:
+    try:
+        inspect.signature(handler.function).bind(object())
+    except TypeError as error:
+        raise UncallableHandler(handler.name) from error
+    except ValueError:
+        pass  # written in C without a signature; calling it will tell
 
 
 def _same(one: Publication, other: Publication) -> bool:

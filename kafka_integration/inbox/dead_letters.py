@@ -10,6 +10,7 @@ from ..broker.producer import Delivery, EventProducer
 from ..errors import DeadLetterRefused, DeliveryFailed, ProducerFailed
 from ..events.envelope import Headers, Message
 from ..events.topics import dead_letter_topic
+from .trace import described, from_handler
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ class Failure:
     error: BaseException
 
     def text(self) -> str:
-        """Return exception class and message, as the admin shows them."""
-        return f"{type(self.error).__name__}: {self.error}"
+        """Return exception class, message and place, as the admin shows them."""
+        return described(self.error)
 
 
 class DeadLetters:
@@ -96,6 +97,11 @@ class DeadLetters:
             self.close()
             raise
 
+    def poll(self) -> None:
+        """Serve the producer's callbacks; what it logs would pile up in memory otherwise."""
+        if self._producer is not None:
+            self._producer.poll(0)
+
 
 def headers(message: Message, failure: Failure, *, brief: bool = False) -> Headers:
     """Return the dead letter's headers: the message's own, then where it failed and why.
@@ -123,13 +129,17 @@ def headers(message: Message, failure: Failure, *, brief: bool = False) -> Heade
     if brief:
         return [*kept, *told]
     shown = str(failure.error).encode("utf-8", "backslashreplace")
-    trace = "".join(traceback.format_exception(failure.error)).encode("utf-8", "backslashreplace")
+    trace = _trace(failure.error).encode("utf-8", "backslashreplace")
     return [
         *kept,
         *told,
         (_PREFIX + "exception_message", _whole(shown[:_LONGEST_MESSAGE])),
         (_PREFIX + "trace", _whole(trace[-_LONGEST_TRACE:])),
     ]
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(*from_handler(error)))
 
 
 def _class_of(error: BaseException) -> str:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from django.db import connections, transaction
 from django.utils import timezone
 
+from .. import signals
 from ..database import ConnectionClosed, is_outage
 from ..errors import InvalidMessage
 from ..events.registry import Handler
 from ..models import InboxRecord, InboxStatus
 from .dispatch import Outcome, call, choose, read
 from .store import Identity, storable
+from .trace import described, worth_showing
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +43,25 @@ class ParkedRecords:
             DatabaseError: the database is away; the record stays parked.
         """
         for using in self._databases:
-            outcome = self._run_one(using)
-            if outcome is not None:
+            tried = self._run_one(using)
+            if tried is not None:
+                record, outcome = tried
+                signals.record_retried.send(
+                    sender=type(self), group=self._group, record=record, outcome=outcome
+                )
                 return outcome
         return None
 
-    def _run_one(self, using: str) -> Outcome | None:
+    def _run_one(self, using: str) -> tuple[InboxRecord, Outcome] | None:
         record: InboxRecord | None = None
         try:
             with transaction.atomic(using=using, durable=True):
                 record = self._next(using)
-                return None if record is None else self._try(record, using)
+                return None if record is None else (record, self._try(record, using))
         except Exception as error:
             if record is None or is_outage(error):
                 raise
-            return self._after_breakage(record, using, error)
+            return record, self._after_breakage(record, using, error)
 
     def _next(self, using: str) -> InboxRecord | None:
         features = connections[using].features
@@ -75,7 +81,7 @@ class ParkedRecords:
                 raise
             _log_failure(record, error)
             record.status = InboxStatus.DEAD
-            record.last_error = storable(f"{type(error).__name__}: {error}")
+            record.last_error = storable(described(error))
         else:
             record.status = InboxStatus.DONE
             record.last_error = ""
@@ -98,6 +104,7 @@ class ParkedRecords:
     def _after_breakage(self, record: InboxRecord, using: str, error: Exception) -> Outcome:
         """Put down what became of a record whose transaction could not say so itself."""
         _log_failure(record, error)
+        record.last_error = storable(described(error))
         undone = (
             InboxRecord.objects.using(using)
             .filter(pk=record.pk, status=InboxStatus.PARKED)
@@ -105,7 +112,7 @@ class ParkedRecords:
                 status=InboxStatus.DEAD,
                 available_at=None,
                 attempts=record.attempts,
-                last_error=storable(f"{type(error).__name__}: {error}"),
+                last_error=record.last_error,
                 updated_at=timezone.now(),
             )
         )
@@ -127,10 +134,11 @@ _CHANGED = [
 
 def _log_failure(record: InboxRecord, error: Exception) -> None:
     log.warning(
-        "Group %s: %s[%s]@%s, tried again on demand, failed.",
+        "Group %s: %s[%s]@%s, tried again on demand, failed: %s",
         record.group,
         record.topic,
         record.partition,
         record.offset,
-        exc_info=error,
+        described(error),
+        exc_info=worth_showing(error),
     )

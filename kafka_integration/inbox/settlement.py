@@ -18,6 +18,7 @@ from .dead_letters import DeadLetters, Failure
 from .dispatch import Outcome, choose, dispatch
 from .retry import GiveUp, Policy, decide, pause
 from .store import Identity, identity, is_recorded, record_dead
+from .trace import described, worth_showing
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ class Settler:
                 decision = decide(policy, attempt, error, self._random)
                 if isinstance(decision, GiveUp):
                     failure = Failure(self._group, decision.reason, attempt, error)
+                    self._tell(message, failure)
                     return self._bury(message, who, failure)
                 self._announce(message, attempt, error, decision.pause)
             self._rest(message, decision.pause)
@@ -199,12 +201,12 @@ class Settler:
 
     def _announce(self, message: Message, attempt: int, error: Exception, seconds: float) -> None:
         log.warning(
-            "Group %s: try %d of %s failed; again in %.1f s.",
+            "Group %s: try %d of %s failed, again in %.1f s: %s",
             self._group,
             attempt,
             message.place(),
             seconds,
-            exc_info=error,
+            described(error),
         )
         signals.message_failed.send(
             sender=type(self),
@@ -213,6 +215,19 @@ class Settler:
             attempt=attempt,
             error=error,
             pause=seconds,
+        )
+
+    def _tell(self, message: Message, failure: Failure) -> None:
+        trace = worth_showing(failure.error)
+        # Who has no traceback to read needs no second line beside the dead letter's.
+        log.log(
+            logging.ERROR if trace else logging.DEBUG,
+            "Group %s: try %d of %s failed for good: %s",
+            self._group,
+            failure.attempts,
+            message.place(),
+            failure.text(),
+            exc_info=trace,
         )
 
     def _rest(self, message: Message, seconds: float) -> None:

@@ -100,15 +100,18 @@ class Worker:
             stopped=self._stopping.is_set,
         )
         try:
-            self._loop(consumer, settler)
+            self._loop(consumer, settler, dead_letters)
         finally:
             consumer.close()
             dead_letters.close()
             close_connections()
 
-    def _loop(self, consumer: EventConsumer, settler: Settler) -> None:
+    def _loop(self, consumer: EventConsumer, settler: Settler, dead_letters: DeadLetters) -> None:
         backlog = self._backlog(consumer)
+        signals.consumer_started.send(sender=type(self), group=self.group)
         while not self._stopping.is_set() and not self._reached_limit():
+            signals.consumer_turned.send(sender=type(self), group=self.group)
+            dead_letters.poll()
             busy = self._run_parked()
             if not busy and backlog is not None and backlog.is_cleared():
                 return

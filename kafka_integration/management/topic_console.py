@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..broker.admin import Outcome, TopicAdmin
-from ..broker.plan import Action, ExistingTopic, Kind, plan, unmanaged
+from ..broker.plan import Action, ExistingTopic, Kind, plan, readable, unmanaged
 from ..conf import settings
 from ..errors import ConfigurationError
 from ..events.catalogue import Catalogue, catalogue
@@ -27,6 +27,10 @@ _MARKS = {
 _DAY_MS = 86_400_000
 # Lines that are not cut where nobody looks at them: a file, a pipe.
 _UNBOUNDED = 1_000
+
+
+class Drift(CommandError):
+    """Raised when Kafka is not as the catalogue says; Django prints the class's name before it."""
 
 
 class TopicConsole:
@@ -65,7 +69,7 @@ class TopicConsole:
             self._print_plan(actions, others)
         if not actions:
             return None
-        return CommandError(
+        return Drift(
             f"Kafka at {settings.broker} is not as {found.path} says for {found.environment}: "
             f"{_count(len(actions), 'difference')}. Run 'manage.py kafka_topics apply'.",
             returncode=2,
@@ -82,6 +86,8 @@ class TopicConsole:
         for outcome in admin.apply(actions, allow_more_partitions=more):
             self._print_outcome(outcome)
             failed += not outcome.done
+        if actions:
+            self._say(f"Made {len(actions) - failed} of {_count(len(actions), 'change')}.")
         if not failed:
             return None
         return CommandError(
@@ -150,7 +156,8 @@ class TopicConsole:
         wanted, there = _values(topic), _values(found) if found else {}
         for name in dict.fromkeys((*wanted, *there)):
             style = "yellow" if name in wanted and wanted[name] != there.get(name) else None
-            table.add_row(f"  {name}", wanted.get(name, "-"), there.get(name, "-"), style=style)
+            shown = [readable(name, values.get(name, "-")) for values in (wanted, there)]
+            table.add_row(f"  {name}", *shown, style=style)
         self._console.print(table)
         self._say("" if found else "  Kafka does not have it: 'manage.py kafka_topics apply'.\n")
 

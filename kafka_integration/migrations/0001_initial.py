@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("done", "Done"),
-                            ("parked", "Parked"),
+                            ("parked", "waiting for retry"),
                             ("dead", "Dead"),
                             ("discarded", "Discarded"),
                         ],

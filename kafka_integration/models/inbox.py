@@ -23,7 +23,7 @@ class InboxStatus(models.TextChoices):
     """How far a message has come in its group."""
 
     DONE = "done"
-    PARKED = "parked"
+    PARKED = "parked", "waiting for retry"
     DEAD = "dead"
     DISCARDED = "discarded"
 

@@ -21,7 +21,7 @@ from ..conf import settings
 from ..errors import NotInTransaction
 from ..events.catalogue import check_catalogued
 from ..events.conditions import Change
-from ..events.contract import EventData
+from ..events.contract import EventData, require_event
 from ..events.registry import registry
 from ..events.topics import check_event_topic
 from .bulk_delete import before_delete
@@ -57,10 +57,12 @@ def publish(
         The event's id, ``ce_id`` on the wire.
 
     Raises:
+        NotAnEvent: ``event`` is no instance of a contract.
         NotInTransaction: no transaction is open on that database.
         TopicNameError, UnknownTopic: the topic cannot be used.
         PublishError: key or size cannot be used.
     """
+    require_event(event)
     check_event_topic(topic)
     check_catalogued(topic)
     if not connections[using].in_atomic_block:

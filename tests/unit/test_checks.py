@@ -1,4 +1,4 @@
-"""The system checks on topics and models."""
+"""The system checks on topics, models and settings."""
 
 from __future__ import annotations
 
@@ -99,7 +99,39 @@ def test_a_catalogue_that_is_not_there(settings: Settings) -> None:
     settings.KAFKA_TOPICS_FILE = "nowhere.yaml"
     [message] = found()
     assert message.id == "kafka.E003"
-    assert "KAFKA_TOPICS_FILE" in message.msg
+    path = Path("nowhere.yaml").absolute()
+    assert message.msg == (
+        f"The topic catalogue {path} (KAFKA_TOPICS_FILE) cannot be read: No such file or directory."
+    )
+    assert "KAFKA_TOPICS_FILE" in (message.hint or "")
+    assert "validate" not in (message.hint or "")
+
+
+def test_a_setting_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_HANDLER_ATTEMPTS", "x")
+    monkeypatch.setenv("KAFKA_CLIENT_OPTIONS", "foo")
+    messages = found()
+    assert [message.id for message in messages] == ["kafka.E010"] * 2
+    assert messages[0].msg == "KAFKA_CLIENT_OPTIONS: 'foo' is not name=value."
+    assert "KAFKA_HANDLER_ATTEMPTS in the environment cannot be read as int" in messages[1].msg
+
+
+def test_a_value_of_the_wrong_type_is_not_shown(settings: Settings) -> None:
+    settings.KAFKA_SASL_PASSWORD = 4711
+    [message] = found()
+    assert message.id == "kafka.E010"
+    assert "KAFKA_SASL_PASSWORD in Django's settings is of type int, and str" in message.msg
+    assert "4711" not in message.msg
+
+
+@pytest.mark.parametrize("protocol", ["SASL_SSL", "SSLX"])
+def test_security_that_does_not_go_together(settings: Settings, protocol: str) -> None:
+    settings.KAFKA_SECURITY_PROTOCOL = protocol
+    [message] = found()
+    assert message.id == "kafka.E011"
+    assert f"KAFKA_SECURITY_PROTOCOL{'=' if protocol == 'SASL_SSL' else ' is '}" in message.msg
+    settings.KAFKA_ENABLED = False
+    assert found() == []
 
 
 def test_no_catalogue_is_a_warning_once_topics_are_used(settings: Settings) -> None:

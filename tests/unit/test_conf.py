@@ -55,6 +55,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("KAFKA_RELAY_LEASE_SECONDS", "2.5", "relay_lease_seconds", 2.5),
         ("KAFKA_BROKER", "a:1,b:2", "broker", "a:1,b:2"),
         ("KAFKA_CLIENT_OPTIONS", "a.b=1,c=2", "client_options", {"a.b": "1", "c": "2"}),
+        ("KAFKA_CLIENT_OPTIONS", " a = b=c ,", "client_options", {"a": "b=c"}),
     ],
 )  # fmt: skip
 def test_text_becomes_a_value(

@@ -37,6 +37,17 @@ def test_a_drain_tells_what_it_does(
     assert numbers() == [0, 1, 2]
 
 
+def test_with_v_2_each_message_is_a_line(
+    manage: Manage, produce: Callable[..., None], topic: str
+) -> None:
+    produce(*values(1), key=b"cup", headers=[("ce_type", b"SampleCreated")])
+    done = manage(
+        "kafka_consume", "--group", "sample", "--drain", "-v", "2", env={"SAMPLE_TOPIC": topic}
+    )
+    assert f"✓ {topic}[0]@0 SampleCreated key cup take_effect" in done.stdout.splitlines()
+    assert "1 message: 1 handled" in done.stdout
+
+
 def test_max_messages_and_from_beginning(
     manage: Manage, produce: Callable[..., None], topic: str
 ) -> None:
@@ -57,6 +68,7 @@ def test_without_a_known_group_the_known_ones_are_listed(
     assert done.returncode == 1
     assert "Known groups: " in done.stderr
     assert "sample" in done.stderr
+    assert ("--group is required. " in done.stderr) == (not arguments)
     assert "Traceback" not in done.stderr
 
 
@@ -69,6 +81,7 @@ def test_a_missing_topic_and_a_missing_broker_are_errors(manage: Manage) -> None
     done = manage(*group, env={"KAFKA_BROKER": "127.0.0.1:1"})
     assert done.returncode == 1
     assert "No Kafka broker answers at 127.0.0.1:1" in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

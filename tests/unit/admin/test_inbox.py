@@ -59,10 +59,33 @@ def test_record_retry(boss: Client) -> None:
     dead.refresh_from_db()
     assert dead.status == InboxStatus.PARKED
     assert messages(response) == [
-        "1 inbox record retried.",
+        "1 inbox record will be tried again by kafka_consume --group g.",
         "1 inbox record not retried: 1 already done.",
     ]
     assert LogEntry.objects.get().get_change_message() == "Retried. It was dead: ValueError: no"
+
+
+def test_a_retry_names_the_consumer_of_each_group(boss: Client) -> None:
+    records = [make_record(InboxStatus.DEAD, group=group) for group in ("b", "a", "b")]
+    assert messages(act(boss, RECORDS, "retry", records)) == [
+        "1 inbox record will be tried again by kafka_consume --group a.",
+        "2 inbox records will be tried again by kafka_consume --group b.",
+    ]
+
+
+def test_a_record_that_waits_for_its_retry_says_so(boss: Client) -> None:
+    make_record(InboxStatus.PARKED)
+    page = boss.get(RECORDS).content.decode()
+    assert '<span class="kafka-status kafka-parked">waiting for retry</span>' in page
+
+
+def test_a_handled_messages_key_is_not_shown_as_if_it_had_none(boss: Client) -> None:
+    done, dead = make_record(InboxStatus.DONE), make_record(InboxStatus.DEAD, key=b"cup")
+    page = boss.get(RECORDS).content.decode()
+    assert page.count("Kept only while it is not handled.") == 1
+    assert 'title="cup"' in page
+    for record, said in ((done, "not kept"), (dead, "cup")):
+        assert said in boss.get(f"{RECORDS}{record.pk}/change/").content.decode()
 
 
 def test_record_discard_asks_and_then_gives_up(boss: Client) -> None:

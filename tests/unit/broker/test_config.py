@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -159,6 +160,7 @@ def test_options_for_consumers_are_no_news_to_a_producer(
     options: dict[str, Any], settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.KAFKA_CLIENT_OPTIONS = {"session.timeout.ms": "6000"}
+    caplog.set_level(logging.DEBUG, logger="kafka_integration.broker")
     producer = EventProducer(options)
     deadline = time.monotonic() + 10
     while "Connection refused" not in caplog.text:

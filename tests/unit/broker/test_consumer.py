@@ -61,7 +61,7 @@ def test_a_broker_that_does_not_answer_is_waited_for(
     while "No Kafka broker answers at 127.0.0.1:1" not in caplog.text:
         assert time.monotonic() < deadline
         assert lonely.poll(0.2) is None
-    assert caplog.text.count("Waiting for it") == 1
+    assert caplog.text.count("waits for Kafka.") == 1
 
 
 def test_a_question_that_is_not_answered_is_an_error(

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 import pytest
 
-from kafka_integration.broker.plan import Action, Change, ExistingTopic, Kind, plan, unmanaged
+from kafka_integration.broker.plan import (
+    Action,
+    Change,
+    ExistingTopic,
+    Kind,
+    plan,
+    readable,
+    unmanaged,
+)
 from kafka_integration.events.catalogue import Catalogue
 from kafka_integration.events.topics import Topic
 
@@ -105,3 +113,19 @@ def test_an_action_as_text_and_as_plain_values() -> None:
             {"name": "y", "found": None, "wanted": "3"},
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("retention.ms", "604800000", "604800000 (7 d)"),
+        ("segment.ms", "5400000", "5400000 (90 min)"),
+        ("segment.ms", "1500", "1500"),
+        ("retention.ms", "-1", "-1"),
+        ("max.message.bytes", "1000", "1000"),
+        ("retention.ms", "-", "-"),
+    ],
+)
+def test_milliseconds_are_told_in_a_readable_unit_too(name: str, value: str, shown: str) -> None:
+    assert readable(name, value) == shown
+    assert str(Change(name, None, value)) == f"{name} = {shown}"

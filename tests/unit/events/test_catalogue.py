@@ -339,7 +339,7 @@ def test_the_environment_is_that_of_the_settings(settings: Settings) -> None:
 
 def test_a_missing_file_names_the_setting(tmp_path: Path, settings: Settings) -> None:
     settings.KAFKA_TOPICS_FILE = str(tmp_path / "none.yaml")
-    with pytest.raises(CatalogueError, match="Set KAFKA_TOPICS_FILE") as caught:
+    with pytest.raises(CatalogueError, match=r"\(KAFKA_TOPICS_FILE\) cannot be read") as caught:
         catalogue()
     assert caught.value.path == settings.KAFKA_TOPICS_FILE
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from pytest_django import Settings
 
 from kafka_integration import (
@@ -111,6 +113,49 @@ def test_a_contract_that_does_not_match_its_model_is_refused() -> None:
 def test_a_condition_on_no_column_is_refused_with_the_columns() -> None:
     with pytest.raises(DeclarationError, match=r"names colour, .* Its columns: id, lane"):
         publishes(Sample, Moved, topic="a.b.json", when=changed("colour"))
+
+
+class Loose(BaseModel):
+    """A model that is no contract."""
+
+
+@pytest.mark.parametrize(("given", "name"), [(Loose, "Loose"), ("x", "'x'"), (EventData, "Ev")])
+def test_a_contract_is_a_subclass_of_event_data(given: Any, name: str) -> None:
+    wanted = f"needs a contract, a subclass of EventData; {name}"
+    with pytest.raises(DeclarationError, match=rf"publishes\(sample\.Sample, …\) {wanted}"):
+        publishes(Sample, given, topic="a.b.json", when=created)
+    with pytest.raises(DeclarationError, match=rf"@handles\('a\.b\.json', …\) {wanted}"):
+        handles("a.b.json", given)(one)
+    assert not registry.topics()
+
+
+def test_a_handler_takes_the_event_and_nothing_else() -> None:
+    def more(event: Event[Moved], second: int) -> None:
+        """Ask for too much."""
+
+    def optional(event: Event[Moved], second: int = 1) -> None:
+        """Ask for no more than there is."""
+
+    with pytest.raises(DeclarationError, match=r"more must take one argument, the event\."):
+        handles("a.b.json", Moved)(more)  # type: ignore[type-var]  # that is the point
+    with pytest.raises(DeclarationError, match="must take one argument"):
+        handles("a.b.json", Moved)(lambda: None)  # type: ignore[type-var]  # the same
+    handles("a.b.json", Moved)(optional)
+    assert len(registry.handlers) == 1
+
+
+@pytest.mark.parametrize("group", ["", " ", "two words", "é", "a" * 250, "a/b"])
+def test_a_group_needs_a_name_that_travels(group: str) -> None:
+    with pytest.raises(DeclarationError, match="1 to 249 letters"):
+        handles("a.b.json", Moved, group=group)(one)
+    assert not registry.handlers
+
+
+def test_the_prefix_counts_towards_the_length_of_a_group(settings: Settings) -> None:
+    settings.KAFKA_GROUP_PREFIX = "staging-"
+    handles("a.b.json", Moved, group="a" * 241)(one)
+    with pytest.raises(DeclarationError, match="KAFKA_GROUP_PREFIX"):
+        handles("a.b.json", Moved, group="a" * 242)(one)
 
 
 def test_one_declaration_twice_is_refused() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from kafka_integration import Event
+from kafka_integration import Event, signals
 from kafka_integration.events.envelope import Message
 from kafka_integration.events.registry import Handler
 from kafka_integration.inbox.dispatch import Outcome
@@ -50,6 +51,22 @@ def test_a_retry_has_its_effect_once() -> None:
     assert (record.key, record.value, record.headers) == (None, None, [])
 
 
+def test_each_try_is_told_with_its_record_and_outcome() -> None:
+    told: list[tuple[int, Outcome]] = []
+
+    def hear(record: InboxRecord, outcome: Outcome, **_: Any) -> None:
+        told.append((record.offset, outcome))
+
+    dead(message(offset=5)).retry()
+    signals.record_retried.connect(hear)
+    try:
+        run(handler(effect))
+        run(handler(effect))
+    finally:
+        signals.record_retried.disconnect(hear)
+    assert told == [(5, Outcome.HANDLED)]
+
+
 def test_a_bare_message_keeps_its_name() -> None:
     dead(message(offset=33)).retry()
     assert run(handler(effect)) is Outcome.HANDLED
@@ -66,7 +83,7 @@ def test_a_retry_that_fails_is_dead_again_with_the_new_reason() -> None:
     assert run(handler(fail)) is Outcome.DEAD
     record.refresh_from_db()
     assert (record.status, record.attempts) == (InboxStatus.DEAD, 4)
-    assert record.last_error == "ValueError: still"
+    assert re.fullmatch(r"ValueError: still \(\S*test_parked\.py:\d+\)", record.last_error)
     assert record.message() == message(key=b"\xff")
     assert not Effect.objects.exists()
     assert run(handler(fail)) is None

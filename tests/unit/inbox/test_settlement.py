@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -22,7 +23,7 @@ from kafka_integration.errors import (
 )
 from kafka_integration.events.envelope import Message
 from kafka_integration.events.registry import Handler
-from kafka_integration.inbox.dead_letters import DeadLetters, Failure
+from kafka_integration.inbox.dead_letters import DeadLetters, Failure, headers
 from kafka_integration.inbox.dispatch import Outcome
 from kafka_integration.inbox.settlement import Settler
 from kafka_integration.models import InboxRecord, InboxStatus
@@ -143,8 +144,34 @@ def test_at_the_end_of_the_policy_the_letter_goes_before_the_record(
     assert road.letters.records_when_sent == [0]
     record = InboxRecord.objects.get()
     assert (record.status, record.attempts) == (InboxStatus.DEAD, 2)
-    assert record.last_error == "ValueError: 1"
+    assert re.fullmatch(r"ValueError: 1 \(\S*test_settlement\.py:\d+\)", record.last_error)
     assert [signal for signal, _ in heard] == [signals.message_failed, signals.message_dead]
+
+
+def test_the_traceback_is_told_once_and_begins_in_the_handler(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    road = Road(handler(Failing(*[ValueError("no stock") for _ in range(3)]), attempts=3))
+    assert road.settle(message()) is Outcome.DEAD
+    first, second, last = caplog.records
+    for number, record in enumerate((first, second), start=1):
+        assert record.levelname == "WARNING"
+        assert record.exc_info is None
+        assert f"try {number} of thing.made.json[1]@7 failed, again in" in record.getMessage()
+        assert "test_settlement.py:" in record.getMessage()
+    assert last.levelname == "ERROR"
+    assert "try 3 of thing.made.json[1]@7 failed for good: ValueError: no stock" in last.message
+    shown = logging.Formatter().format(last)
+    assert shown.count('  File "') == 1
+    assert "in __call__" in shown
+    assert b"kafka_integration" not in dict(headers(*road.letters.sent[0]))["dlq_trace"]
+
+
+def test_bad_bytes_have_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "kafka_integration.inbox")
+    assert Road(handler(ignore)).settle(message(b"{")) is Outcome.DEAD
+    [record] = [item for item in caplog.records if "failed for good" in item.getMessage()]
+    assert (record.levelname, record.exc_info) == ("DEBUG", None)
 
 
 def test_bad_bytes_are_not_tried_twice() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,27 @@ def test_a_file_is_read_and_the_environment_wins(
     found = load(monkeypatch, MEDIAJIRA_ENV_FILE=str(file), KAFKA_SOURCE="from-environment")
     assert found["SECRET_KEY"] == "from-file"
     assert found["KAFKA_SOURCE"] == "from-environment"
+
+
+def test_a_line_of_djangos_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import django, logging; django.setup(); "
+        "logging.getLogger('django.request').warning('Not Found')"
+    )
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "mediajira.settings",
+        "DEBUG": "on",
+        "MEDIAJIRA_ENV_FILE": "",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=BASE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.count("Not Found") == 1, done.stderr
 
 
 def test_the_example_makes_a_working_development_setup(monkeypatch: pytest.MonkeyPatch) -> None:

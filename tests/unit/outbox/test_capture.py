@@ -19,6 +19,7 @@ from pytest_django import DjangoAssertNumQueries
 from kafka_integration import Change, EventData, created, publish, publishes, satisfies
 from kafka_integration.errors import (
     EventTooLarge,
+    NotAnEvent,
     NotInTransaction,
     TopicNameError,
     UnknownTopic,
@@ -268,6 +269,13 @@ def test_a_rollback_takes_the_event_with_it() -> None:
 def test_publish_outside_a_transaction_is_refused_with_the_cure() -> None:
     with pytest.raises(NotInTransaction, match=r"with transaction\.atomic\(using='default'\)"):
         publish(Note(text="x"), topic="campaign.created.json", key=1)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("given", [{"a": 1}, Note])
+def test_publish_refuses_what_is_no_event(given: Any) -> None:
+    with pytest.raises(NotAnEvent, match="an instance of a subclass of EventData, and was given"):
+        publish(given, topic="campaign.created.json", key=1)
 
 
 @pytest.mark.django_db
