@@ -335,7 +335,7 @@ def test_a_record_that_another_session_holds_is_waited_for(
     produce(b'{"number": 1}', headers=ce("1"))
     with psycopg.connect(_dsn()) as paused:
         paused.execute(_HOLD, [topic])
-        release = threading.Timer(1.5, paused.rollback)
+        release = threading.Timer(4, paused.rollback)
         release.start()
         assert consume().outcomes == {Outcome.HANDLED: 1}
         release.join()

@@ -87,6 +87,6 @@ def test_a_paused_relay_changes_nothing_once_its_successor_leads(
 def test_a_signal_ends_a_relay_with_success_and_frees_its_leases(
     first: Watched, number: signal.Signals
 ) -> None:
-    assert first.end(number, timeout=3) == 0
+    assert first.end(number, timeout=15) == 0
     assert holders() == set()
     assert "Relay ended." in first.lines[-1]
