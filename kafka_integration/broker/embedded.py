@@ -3,7 +3,10 @@
 It needs neither Docker nor Java and speaks the real protocol over TCP: groups, idempotent
 producers and rebalances work. It forgets everything when it ends, makes a topic with four
 partitions when one is asked for, answers no topic administration, and keeps about 5 MB a
-partition. It is no replacement for Kafka in tests of guarantees.
+partition. A group's next consumer comes in only after about its session's time-out when the last
+one has left: 45 seconds by default, five with ``KAFKA_CLIENT_OPTIONS=session.timeout.ms=6000``
+(much less, as one second, and none comes in). It is no replacement for Kafka in tests of
+guarantees.
 
 In a terminal of its own, ``python -m kafka_integration.broker.embedded`` prints the address to
 put into ``KAFKA_BROKER`` and runs until Ctrl-C.

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +96,10 @@ def test_the_tutorial_ends_with_an_invoice_and_never_with_two(wheel: Path, tmp_p
             again = "python manage.py kafka_consume --group invoices --drain"
             assert again in snippets[-1].commands
             assert "0 messages" in reader.type(again)
+            started = time.monotonic()
             assert "1 duplicate" in reader.type(f"{again} --from-beginning")
+            assert time.monotonic() - started < 30, "the session's time-out is not the tutorial's"
+            assert "CONFWARN" not in "".join(reader.output), reader.output
             count = "from orders.models import Invoice; print('invoices:', Invoice.objects.count())"
             assert reader.type(f'python manage.py shell -c "{count}"').endswith("invoices: 1")
 
