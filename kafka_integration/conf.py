@@ -125,7 +125,7 @@ _KINDS: dict[Callable[..., Any], tuple[type, ...]] = {
 
 
 class Settings:
-    """All settings, as typed attributes; see the table in ``docs/settings.md``."""
+    """All settings, as typed attributes; see the table in ``README.md``."""
 
     enabled = Setting[bool](
         "KAFKA_ENABLED",
