@@ -208,7 +208,7 @@ def _queued(event: OutboxEvent) -> OutboxQueue | None:
 def _place(delivery: OutboxDelivery) -> SafeString | str:
     if delivery.offset is None:
         return NOTHING
-    return place(delivery.topic, delivery.partition, delivery.offset)
+    return place(delivery.event.topic, delivery.partition, delivery.offset)
 
 
 def _retry_line(event: OutboxEvent) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import methodcaller
 from typing import Any, NamedTuple
 
@@ -69,10 +70,7 @@ class EventProducer:
         A message that the client itself refuses is reported through ``on_delivery`` too.
         """
 
-        def report(error: KafkaError | None, message: KafkaMessage) -> None:
-            self._catch_failure(message)
-            on_delivery(self._with_cause(_delivery(topic, error, message)))
-
+        report = partial(self._report, topic, on_delivery)
         while True:
             try:
                 self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
@@ -149,6 +147,16 @@ class EventProducer:
         deadline = time.monotonic() + timeout
         while len(self._producer) and time.monotonic() < deadline:
             self.poll(0.05)
+
+    def _report(
+        self,
+        topic: str,
+        on_delivery: Callable[[Delivery], None],
+        error: KafkaError | None,
+        message: KafkaMessage,
+    ) -> None:
+        self._catch_failure(message)
+        on_delivery(self._with_cause(_delivery(topic, error, message)))
 
     def _catch_failure(self, message: KafkaMessage) -> None:
         """Take the exception of a producer that has just failed for good.

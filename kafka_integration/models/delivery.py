@@ -14,7 +14,7 @@ class Outcome(models.TextChoices):
 
 
 class OutboxDelivery(models.Model):
-    """How an event left the queue, and where in Kafka it landed. Only ever inserted."""
+    """How an event left the queue, and where in its topic it landed. Only ever inserted."""
 
     event = models.ForeignKey(
         "kafka_integration.OutboxEvent",
@@ -23,7 +23,6 @@ class OutboxDelivery(models.Model):
         related_name="deliveries",
     )
     outcome = models.CharField(max_length=9, choices=Outcome.choices)
-    topic = models.CharField(max_length=249, blank=True, default="")
     partition = models.IntegerField(null=True, blank=True)
     offset = models.BigIntegerField(null=True, blank=True)
     at = models.DateTimeField(default=timezone.now)
@@ -34,4 +33,4 @@ class OutboxDelivery(models.Model):
         verbose_name_plural = "deliveries"
 
     def __str__(self) -> str:
-        return f"{self.outcome} {self.topic}[{self.partition}]@{self.offset}"
+        return f"{self.outcome} [{self.partition}]@{self.offset}"

@@ -102,11 +102,6 @@ class OutboxQueue(models.Model):
         verbose_name = "queued event"
         indexes = [
             models.Index(
-                fields=["shard", "position"],
-                name="kafka_outbox_queue_sendable",
-                condition=models.Q(blocked=False),
-            ),
-            models.Index(
                 fields=["key_hash", "position"],
                 name="kafka_outbox_queue_blocked",
                 condition=models.Q(blocked=True),

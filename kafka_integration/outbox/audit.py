@@ -196,7 +196,7 @@ class Audit:
         if topic is None or "compact" not in topic.config.get("cleanup.policy", ""):
             return False
         later = self._sent().filter(partition=delivery.partition, offset__gt=delivery.offset)
-        return later.filter(event__topic=self.topic, event__key=delivery.event.key).exists()
+        return later.filter(event__key=delivery.event.key).exists()
 
     def _known(self, event_ids: Iterable[str]) -> set[str]:
         ids = [found for found in map(_uuid, event_ids) if found]
@@ -213,7 +213,7 @@ class Audit:
 
     def _sent(self) -> models.QuerySet[OutboxDelivery]:
         deliveries = OutboxDelivery.objects.using(self.using)
-        return deliveries.filter(topic=self.topic, outcome=Outcome.SENT)
+        return deliveries.filter(event__topic=self.topic, outcome=Outcome.SENT)
 
     def _oldest(self) -> float:
         """Return since when the outbox remembers, in milliseconds since 1970."""

@@ -49,10 +49,11 @@ class TopicGate:
         self._closed[topic] = time.monotonic() + _PAUSE, error
         self._say(f"{error} Its events wait.")
 
-    def reopen(self) -> None:
-        """Forget what was closed long enough ago to be tried again."""
-        now = time.monotonic()
+    def reopen(self) -> bool:
+        """Forget what was closed long enough ago to be tried again; return whether any was."""
+        now, before = time.monotonic(), len(self._closed)
         self._closed = {topic: item for topic, item in self._closed.items() if item[0] > now}
+        return len(self._closed) < before
 
     def raise_if_closed(self) -> None:
         """Raise what keeps topics closed: the missing ones in one error, or else the first.

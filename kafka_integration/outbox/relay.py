@@ -1,4 +1,4 @@
-"""Drains the outbox to Kafka: read, send, wait for every answer, record, again.
+"""Drains the outbox to Kafka for as long as it holds the leases.
 
 A row leaves the queue only after Kafka has acknowledged its event. While Kafka is away the relay
 waits and counts nothing against any event.
@@ -10,29 +10,21 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from threading import Event as Flag
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
-
-from ..broker.producer import EventProducer
 from ..conf import settings
-from ..database import close_stale_connections, is_contention, is_outage
-from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError, OutboxBusy
-from ..models import OutboxQueue
-from ..signals import batch_relayed, event_held, relay_idle, relay_leading, relay_waiting
-from .batch import Batch, record
+from ..database import close_stale_connections
+from ..errors import BrokerUnavailable, ConfigurationError, OutboxBusy
+from ..signals import relay_idle, relay_leading
 from .gate import TopicGate
 from .leases import Leases
-from .scan import pending, read
-from .sender import Sender
+from .pipeline import Pipeline
+from .tenure import DATABASE_ERRORS, Tenure
 
 log = logging.getLogger(__name__)
 
-_SLICE = 0.2
-_OUTAGE_PAUSE = 1.0
-_STOP_PATIENCE = 3.0
+_SHORTEST_PAUSE = 0.005
+_SWIFT_SECONDS = 5.0
 _CLOSED_PAUSE = 1.0
-_DATABASE_ERRORS = (DatabaseError, InterfaceError)
 
 
 class Relay:
@@ -65,16 +57,21 @@ class Relay:
         self.batch_size = batch_size or settings.relay_batch_size
         self.idle_seconds = settings.relay_idle_seconds if idle_seconds is None else idle_seconds
         self.leases = Leases(using, lease_seconds or settings.relay_lease_seconds)
-        self.published = 0
-        self._stop = Flag()
-        self._sender = Sender(self._await_answers)
-        self._gate = TopicGate(self._say)
+        self._tenure = Tenure(using, self.leases, type(self))
+        self._gate = TopicGate(self._tenure.say)
+        self._engine = Pipeline(self._tenure, self._gate, self.batch_size)
         self._patience = math.inf
         self._waiting_since: float | None = None
+        self._is_leading = False
+
+    @property
+    def published(self) -> int:
+        """How many events went out so far."""
+        return self._engine.published
 
     def stop(self) -> None:
-        """Ask the relay to finish its batch and end; safe in a signal handler."""
-        self._stop.set()
+        """Ask the relay to finish what is under way and end; safe in a signal handler."""
+        self._tenure.stopping.set()
 
     def run(self) -> None:
         """Relay until :meth:`stop` is called.
@@ -82,7 +79,7 @@ class Relay:
         Raises:
             AuthenticationFailed: Kafka does not accept our credentials.
         """
-        self._loop(lambda sent: False)
+        self._loop(self._engine.advance, lambda sent: False)
 
     def drain(self) -> None:
         """Relay until nothing that can be sent is left.
@@ -94,8 +91,8 @@ class Relay:
             TopicRefused: events remain for a topic that we may not write to.
         """
         self._patience = self.leases.seconds + 1
-        self._loop(lambda sent: sent == 0 and self._is_empty())
-        if not self._stop.is_set():
+        self._loop(self._engine.advance, lambda sent: sent == 0 and self._engine.is_empty())
+        if not self._tenure.stopping.is_set():
             self._gate.raise_if_closed()
 
     def once(self) -> int:
@@ -108,47 +105,62 @@ class Relay:
             TopicRefused: events of the batch have a topic that we may not write to.
         """
         self._patience = self.leases.seconds + 1
-        self._loop(lambda sent: True)
-        if not self._stop.is_set():
+        self._loop(self._engine.round, lambda sent: True)
+        if not self._tenure.stopping.is_set():
             self._gate.raise_if_closed()
         return self.published
 
-    def _loop(self, enough: Callable[[int], bool]) -> None:
-        pause, before = 0.01, 0
+    def _loop(self, work: Callable[[], int], enough: Callable[[int], bool]) -> None:
         try:
-            while not self._stop.is_set():
-                sent = self._turn()
-                if sent is not None and enough(sent):
-                    return
-                if before and sent == 0:
-                    relay_idle.send(type(self))
-                before = sent or 0
-                longest = _CLOSED_PAUSE if self._gate.closed() else self.idle_seconds
-                pause = 0.01 if sent else min(pause * 1.5, max(longest, self.idle_seconds))
-                if not sent:
-                    self._stop.wait(pause)
+            self._work(work, enough)
+            if self.leases.shards:
+                self._engine.settle()
         finally:
             self._end()
 
-    def _turn(self) -> int | None:
-        """Do one round; return how many events went out, or None if we could not work."""
+    def _work(self, work: Callable[[], int], enough: Callable[[int], bool]) -> None:
+        worked_at, told = -math.inf, 0
+        pause = _SHORTEST_PAUSE
+        while not self._tenure.stopping.is_set():
+            sent, is_done = self._turn(work, enough)
+            if is_done:
+                return
+            if sent or not self._engine.is_idle():
+                worked_at, pause = time.monotonic(), _SHORTEST_PAUSE
+                continue
+            if self.published > told:
+                relay_idle.send(type(self))
+                told = self.published
+            if time.monotonic() - worked_at > _SWIFT_SECONDS:
+                pause = min(pause * 1.5, self._longest_pause())
+            self._tenure.stopping.wait(pause)
+
+    def _longest_pause(self) -> float:
+        return max(_CLOSED_PAUSE if self._gate.closed() else 0.0, self.idle_seconds)
+
+    def _turn(self, work: Callable[[], int], enough: Callable[[int], bool]) -> tuple[int, bool]:
+        """Work once; return how many events went out, and whether that was all."""
         try:
             close_stale_connections()
-            return self._relay_batch() if self._lead() else None
-        except _DATABASE_ERRORS as error:
-            self._require_passing(error)
-            self._wait(f"the database does not answer: {error}", _OUTAGE_PAUSE)
+            if self._lead():
+                sent = work()
+                return sent, enough(sent)
+        except DATABASE_ERRORS as error:
+            self._tenure.require_passing(error)
+            self._tenure.wait(f"the database does not answer: {error}")
         except BrokerUnavailable as error:
-            self._wait(str(error), _OUTAGE_PAUSE)
-        return None
+            self._tenure.wait(str(error))
+        return 0, False
 
     def _lead(self) -> bool:
         """Hold on to our leases or take them; return whether we hold any."""
-        if self.leases.shards:
-            if not self.leases.due() or self.leases.renew():
-                return True
-            self._lose()
+        if self.leases.shards and self._tenure.holds():
+            return True
+        if self._is_leading:
+            self._engine.discard()
+            self._is_leading = False
         if self.leases.acquire():
+            self._is_leading = True
             relay_leading.send(type(self), using=self.using, owner=self.leases.owner)
             return True
         self._wait_for(self.leases.holder())
@@ -158,128 +170,18 @@ class Relay:
         self._waiting_since = self._waiting_since or time.monotonic()
         if time.monotonic() - self._waiting_since > self._patience:
             raise OutboxBusy(holder)
-        self._wait(
+        self._tenure.wait(
             f"another relay, {holder or 'just gone'}, holds the outbox's leases; taking over when "
             "it ends",
             min(1.0, self.leases.seconds / 3),
         )
 
-    def _relay_batch(self) -> int:
-        started = time.monotonic()
-        self._gate.reopen()
-        rows = read(self.using, self.leases.shards, self.batch_size, self._gate.closed())
-        rows = [row for row in rows if self._gate.lets_through(row.topic)]
-        batch = Batch(rows)
-        if not rows or not self._hold_on() or not self._sender.send(batch):
-            return 0
-        self._record(batch)
-        sent = len(batch.sent)
-        self.published += sent
-        batch_relayed.send(
-            type(self),
-            published=sent,
-            held=len(batch.rejected()),
-            seconds=time.monotonic() - started,
-        )
-        return sent
-
-    def _await_answers(self, producer: EventProducer) -> bool:
-        """Wait until nothing is under way; False if we lost our leases meanwhile."""
-        waited = 0.0
-        while producer.flush(_SLICE):
-            waited += _SLICE
-            if waited % 5 < _SLICE:
-                self._report_outage(producer)
-            if isinstance(producer.last_error, AuthenticationFailed):
-                raise producer.last_error
-            if self._stop.is_set() and waited > _STOP_PATIENCE:
-                producer.abandon()
-            if not self._hold_on():
-                return False
-        return True
-
-    def _hold_on(self) -> bool:
-        """Renew the leases if it is time; False, and nothing is ours any more, if they are lost."""
-        if not self._still_leading():
-            self._lose()
-        return bool(self.leases.shards)
-
-    def _still_leading(self) -> bool:
-        if not self.leases.due():
-            return True
-        try:
-            return self.leases.renew()
-        except _DATABASE_ERRORS as error:
-            self._require_passing(error)
-            log.warning("The leases cannot be renewed now: %s", error)
-            close_stale_connections()
-            return self.leases.valid()
-
-    def _record(self, batch: Batch) -> None:
-        while True:
-            try:
-                with transaction.atomic(using=self.using):
-                    record(self.using, batch, self.leases.lock())
-                break
-            except _DATABASE_ERRORS as error:
-                self._require_passing(error)
-                if self._stop.is_set() or not self.leases.valid():
-                    raise  # our next owner sends the batch again
-                self._wait(f"the database does not answer: {error}", _OUTAGE_PAUSE)
-                close_stale_connections()
-        self._react(batch)
-
-    def _react(self, batch: Batch) -> None:
-        for row, error in batch.rejected():
-            log.error("Event %s is held back: %s", row.event_id, error)
-            event_held.send(
-                type(self),
-                event_id=row.event_id,
-                topic=row.topic,
-                key_hash=row.key_hash,
-                reason=str(error),
-            )
-        for topic, error in batch.closed_topics().items():
-            self._gate.close(topic, error)
-        failure = batch.other_failure()
-        if failure and not self._stop.is_set():
-            self._wait(str(failure), _OUTAGE_PAUSE)
-
-    def _is_empty(self) -> bool:
-        return not pending(self.using, self.leases.shards, self._gate.closed())
-
-    def _require_passing(self, error: Exception) -> None:
-        """Let an error pass that waiting cures; raise any other, with its cure if it is ours."""
-        if is_outage(error) or is_contention(error):
-            return
-        if OutboxQueue._meta.db_table not in connections[self.using].introspection.table_names():
-            raise ConfigurationError(
-                f"The outbox's tables are not in database {self.using!r}. Run 'manage.py migrate "
-                f"--database {self.using}'."
-            ) from error
-        raise error
-
-    def _report_outage(self, producer: EventProducer) -> None:
-        reason = producer.last_error or BrokerUnavailable(settings.broker)
-        self._say(f"{reason} Events wait in the outbox; nothing is lost.")
-
-    def _wait(self, reason: str, seconds: float) -> None:
-        self._say(reason)
-        self._stop.wait(seconds)
-
-    def _say(self, reason: str) -> None:
-        relay_waiting.send(type(self), reason=reason)
-
-    def _lose(self) -> None:
-        self._say("our leases have run out; what was under way is read again by their next owner")
-        self.leases.shards = []
-        self._sender.discard_producer()
-
     def _end(self) -> None:
-        self._sender.discard_producer()
-        if not self.leases.shards:
-            return
         try:
-            self.leases.release()
-        except _DATABASE_ERRORS as error:
+            self._engine.discard()
+            if self.leases.shards:
+                self.leases.release()
+        except DATABASE_ERRORS as error:
             log.warning("The leases could not be given back; they expire by themselves: %s", error)
+        finally:
+            self._engine.close()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models.functions import Length
 
 from ..events.envelope import sequence
 from ..models import OutboxHold, OutboxQueue
 from ..models.queue import OutboxQueueQuerySet
 
-_BATCH_BYTES = 32 * 1024 * 1024  # half of what the producer's queue takes
+BATCH_BYTES = 8 * 1024 * 1024
+"""Values of one batch, together; several batches are under way at once."""
 
 
 class QueueRow(NamedTuple):
@@ -26,7 +26,6 @@ class QueueRow(NamedTuple):
     shard: int
     key_hash: int
     event_pk: int
-    event_id: UUID
     topic: str
     key: str
     value: bytes
@@ -48,13 +47,20 @@ COLUMNS = (
     "shard",
     "key_hash",
     "event_id",
-    "event__event_id",
     "event__topic",
     "event__key",
     "event__value",
     "event__headers",
     "is_held",
 )
+
+
+def array(numbers: Iterable[int]) -> str:
+    """Return numbers as PostgreSQL's text of an array.
+
+    Drivers adapt a list element by element, which costs more than what is done with it.
+    """
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def read(using: str, shards: Sequence[int], limit: int, closed: Iterable[str]) -> list[QueueRow]:
@@ -74,13 +80,20 @@ def read(using: str, shards: Sequence[int], limit: int, closed: Iterable[str]) -
     # between would let us send a later event of the key without the ones that it had blocked.
     found = queue.filter(position__lte=last).with_hold().values_list(*COLUMNS)[:limit]
     rows = [QueueRow._make(values) for values in found]
-    _block(using, [row for row in rows if row.is_held])
+    put_out_of_sight(using, [row for row in rows if row.is_held])
     return [row for row in rows if not row.is_held]
 
 
 def pending(using: str, shards: Sequence[int], closed: Iterable[str]) -> bool:
     """Tell whether a row waits in ``shards`` that could be sent now."""
     return _sendable(using, shards, closed).exists()
+
+
+def transaction_id(using: str) -> int:
+    """Return the number of the open transaction; PostgreSQL only."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()::text")
+        return int(cursor.fetchone()[0])
 
 
 def _sendable(using: str, shards: Sequence[int], closed: Iterable[str]) -> OutboxQueueQuerySet:
@@ -97,13 +110,13 @@ def _last_that_fits(queue: OutboxQueueQuerySet, limit: int) -> int | None:
     last, total = None, 0
     for position, size in queue.values_list("position", Length("event__value"))[:limit]:
         total += size
-        if last is not None and total > _BATCH_BYTES:
+        if last is not None and total > BATCH_BYTES:
             break
         last = position
     return last
 
 
-def _block(using: str, rows: Sequence[QueueRow]) -> None:
+def put_out_of_sight(using: str, rows: Sequence[QueueRow]) -> None:
     """Block rows whose key is held, unless it has been released meanwhile."""
     if not rows:
         return

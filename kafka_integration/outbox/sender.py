@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ..broker.producer import GAPLESS, Delivery, EventProducer
-from ..errors import BrokerError
-from .batch import Batch, Sent
+from ..broker.producer import GAPLESS, EventProducer
+from .batch import Batch
 from .scan import QueueRow
 
 # Batches are bounded by bytes, not by count.
@@ -36,12 +36,15 @@ class Sender:
         self._producer: EventProducer | None = None
         self._careful_until = 0.0
 
+    @property
+    def is_careful(self) -> bool:
+        """Whether a rejection is so fresh that events go one by one."""
+        return time.monotonic() < self._careful_until
+
     def send(self, batch: Batch) -> bool:
         """Send a batch's rows and note in it what Kafka said; False if we must not go on."""
-        if time.monotonic() < self._careful_until:
+        if self.is_careful:
             return self._send_with_care(batch)
-        if self._careful_until:
-            self.discard_producer()
         attempt = Batch(batch.rows)
         if not self._attempt(attempt):
             return False
@@ -49,8 +52,34 @@ class Sender:
         if not attempt.rejected():
             batch.failed = attempt.failed
             return True
-        self._careful_until = time.monotonic() + _CAREFUL_SECONDS
+        self.be_careful()
         return self._send_with_care(batch)
+
+    def hand_over(self, batch: Batch) -> None:
+        """Give a batch's rows to the swift producer, up to the first that is known to fail.
+
+        Its answers are noted in the batch while :meth:`serve` or :meth:`settle` is called.
+        """
+        producer = self._open_swift()
+        for row in batch.rows:
+            if batch.failed:
+                break
+            _hand_over(producer, batch, row)
+
+    def serve(self, seconds: float) -> EventProducer:
+        """Take answers for at most ``seconds``; return the producer that they come from."""
+        producer = self._open_swift()
+        producer.poll(seconds)
+        return producer
+
+    def settle(self) -> bool:
+        """Wait for all answers; False if we must not go on."""
+        return self._producer is None or self._wait(self._producer)
+
+    def be_careful(self) -> None:
+        """Send one by one for a while, so that what spoils the others is found."""
+        self.discard_producer()
+        self._careful_until = time.monotonic() + _CAREFUL_SECONDS
 
     def discard_producer(self) -> None:
         """Withdraw what is under way and begin anew with the next batch."""
@@ -60,11 +89,8 @@ class Sender:
         self._careful_until = 0.0
 
     def _attempt(self, attempt: Batch) -> bool:
-        producer = self._open(_SWIFT)
-        for row in attempt.rows:
-            if not attempt.withholds(row):
-                _hand_over(producer, attempt, row)
-        proceed = self._wait(producer)
+        self.hand_over(attempt)
+        proceed = self.settle()
         if attempt.failed or not proceed:
             self.discard_producer()
         return proceed
@@ -80,6 +106,11 @@ class Sender:
                 self.discard_producer()
                 return proceed
         return True
+
+    def _open_swift(self) -> EventProducer:
+        if self._careful_until and not self.is_careful:
+            self.discard_producer()
+        return self._open(_SWIFT)
 
     def _open(self, options: Mapping[str, Any]) -> EventProducer:
         if self._producer is None:
@@ -101,16 +132,7 @@ def _rounds(rows: Sequence[QueueRow]) -> list[list[QueueRow]]:
 
 
 def _hand_over(producer: EventProducer, batch: Batch, row: QueueRow) -> None:
-    note = _note(batch, row)
-    producer.send(row.topic, bytes(row.value), row.key, row.wire_headers(), note)
-
-
-def _note(batch: Batch, row: QueueRow) -> Callable[[Delivery], None]:
-    def note(delivery: Delivery) -> None:
-        error: BrokerError | None = delivery.error
-        if error:
-            batch.failed.append((row, error))
-        else:
-            batch.sent.append(Sent(row, delivery.topic, delivery.partition, delivery.offset))
-
-    return note
+    batch.handed_over += 1
+    producer.send(
+        row.topic, bytes(row.value), row.key, row.wire_headers(), partial(batch.note, row)
+    )

@@ -95,7 +95,7 @@ def _is_recorded(message: Message) -> bool:
     return OutboxDelivery.objects.filter(
         event__event_id=message.header("ce_id") or "",
         outcome=Outcome.SENT,
-        topic=message.topic,
+        event__topic=message.topic,
         partition=message.partition,
         offset=message.offset,
     ).exists()

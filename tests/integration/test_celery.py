@@ -97,7 +97,7 @@ def test_tick_in_a_worker_publishes_what_was_committed(
 
     assert {record.value for record in records} == {event.value for event in events}
     eventually(lambda: not OutboxQueue.objects.exists(), what="the queue is empty")
-    recorded = OutboxDelivery.objects.values_list("topic", "partition", "offset")
+    recorded = OutboxDelivery.objects.values_list("event__topic", "partition", "offset")
     assert set(recorded) == {(r.topic, r.partition, r.offset) for r in records}
     eventually(lambda: "succeeded in" in worker_log.read_text(), what="the worker says so")
     assert ": 20\n" in worker_log.read_text()

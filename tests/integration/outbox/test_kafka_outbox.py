@@ -228,9 +228,7 @@ class TestAudit:
         vanished = OutboxEvent.objects.create(
             event_id="0190b5a0-0000-7000-8000-000000000001", topic=topic, key="z", value=b"{}"
         )
-        OutboxDelivery.objects.create(
-            event=vanished, outcome="sent", topic=topic, partition=0, offset=4_000
-        )
+        OutboxDelivery.objects.create(event=vanished, outcome="sent", partition=0, offset=4_000)
         OutboxDelivery.objects.filter(pk=moved.pk).update(offset=5_000)
         alien = "0190b5a0-0000-7000-8000-000000000002"
         producer = Producer({"bootstrap.servers": broker})

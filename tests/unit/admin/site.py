@@ -36,9 +36,7 @@ def make_event(
     if status == EventStatus.HELD:
         hold(event)
     if status == EventStatus.SENT:
-        OutboxDelivery.objects.create(
-            event=event, outcome=Outcome.SENT, topic=topic, partition=2, offset=41
-        )
+        OutboxDelivery.objects.create(event=event, outcome=Outcome.SENT, partition=2, offset=41)
     if status == EventStatus.DISCARDED:
         OutboxDelivery.objects.create(event=event, outcome=Outcome.DISCARDED)
     return event

@@ -66,7 +66,7 @@ def topic(stored: Stored) -> Topic:
 
 def deliver(event: OutboxEvent, offset: int, partition: int = 0) -> None:
     OutboxDelivery.objects.create(
-        event=event, outcome=Outcome.SENT, topic=TOPIC, partition=partition, offset=offset
+        event=event, outcome=Outcome.SENT, partition=partition, offset=offset
     )
 
 

@@ -90,13 +90,13 @@ def test_a_hold_released_after_the_read_blocks_nothing_and_lets_nothing_overtake
     first, _ = queued("a", "a")
     OutboxQueue.objects.filter(pk=first.position).block()
     held = hold(first)
-    block = module._block
+    block = module.put_out_of_sight
 
     def release_first(*arguments: Any) -> None:
         OutboxHold.objects.filter(pk=held.pk).release()
         block(*arguments)
 
-    monkeypatch.setattr(module, "_block", release_first)
+    monkeypatch.setattr(module, "put_out_of_sight", release_first)
     assert read("default", ALL, 9, []) == [], "the second must not go without the first"
     monkeypatch.undo()
     assert [row.position for row in read("default", ALL, 9, [])] == [
@@ -108,12 +108,12 @@ def test_a_batch_has_a_bound_in_bytes_but_takes_one_at_least(
     queued: Queued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued("a", "b", "c", value=b"x" * 100)
-    monkeypatch.setattr(module, "_BATCH_BYTES", 200)
+    monkeypatch.setattr(module, "BATCH_BYTES", 200)
     with CaptureQueriesContext(connection) as queries:
         read("default", ALL, 9, [])
     assert '"value"' not in queries[0]["sql"].replace('LENGTH("kafka_outbox_event"."value")', "")
     assert keys(read("default", ALL, 9, [])) == ["a", "b"]
-    monkeypatch.setattr(module, "_BATCH_BYTES", 10)
+    monkeypatch.setattr(module, "BATCH_BYTES", 10)
     assert keys(read("default", ALL, 9, [])) == ["a"]
 
 
@@ -132,7 +132,7 @@ def answered(rows: list[QueueRow], **errors: BrokerError) -> Batch:
         if error := errors.get(row.key):
             found.failed.append((row, error))
         else:
-            found.sent.append(Sent(row, row.topic, 2, number))
+            found.sent.append(Sent(row, 2, number))
     return found
 
 

@@ -23,9 +23,14 @@ from kafka_integration.errors import (
     TopicMissing,
     TopicRefused,
 )
-from kafka_integration.models import OutboxDelivery, OutboxHold, OutboxLease, OutboxQueue
-from kafka_integration.outbox import gate
-from kafka_integration.outbox import relay as module
+from kafka_integration.models import (
+    OutboxDelivery,
+    OutboxEvent,
+    OutboxHold,
+    OutboxLease,
+    OutboxQueue,
+)
+from kafka_integration.outbox import gate, pipeline, reader, tenure
 from kafka_integration.outbox.batch import record
 from kafka_integration.outbox.leases import Leases
 from kafka_integration.outbox.relay import Relay
@@ -64,7 +69,7 @@ def admin(monkeypatch: pytest.MonkeyPatch, settings: Any, db: None) -> FakeAdmin
     found = FakeAdmin()
     settings.KAFKA_BROKER = "broker"
     monkeypatch.setattr(gate, "TopicAdmin", found)
-    monkeypatch.setattr(module, "_OUTAGE_PAUSE", 0.01)
+    monkeypatch.setattr(tenure, "_OUTAGE_PAUSE", 0.01)
     return found
 
 
@@ -138,7 +143,7 @@ def test_a_rejected_event_is_held_and_told(kafka: FakeKafka, queued: Queued) -> 
     assert OutboxHold.objects.get().key == "a"
     assert OutboxQueue.objects.filter(blocked=True).count() == 2
     [facts] = told
-    assert facts["event_id"] == rows[0].event_id
+    assert facts["event_id"] == OutboxEvent.objects.get(pk=rows[0].event_pk).event_id
     assert "large" in facts["reason"]
 
 
@@ -257,7 +262,7 @@ def test_a_database_outage_is_waited_out(
             raise error
         return read(*arguments)
 
-    monkeypatch.setattr(module, "read", fail_once)
+    monkeypatch.setattr(reader, "read", fail_once)
     Relay().drain()
     assert said == ["the database does not answer: database is locked"]
     assert not OutboxQueue.objects.exists()
@@ -274,7 +279,7 @@ def test_what_was_sent_is_recorded_when_the_database_is_back(
             raise error
         record(*arguments)
 
-    monkeypatch.setattr(module, "record", fail_once)
+    monkeypatch.setattr(pipeline, "record", fail_once)
     Relay().drain()
     assert [key for key, _ in kafka.written] == ["a"], "not sent twice"
     assert OutboxDelivery.objects.count() == 1
@@ -316,7 +321,7 @@ def test_a_relay_that_lost_its_leases_while_it_looked_hands_nothing_over(
         relay.stop()
         return read(*arguments)
 
-    monkeypatch.setattr(module, "read", lose)
+    monkeypatch.setattr(reader, "read", lose)
     relay.run()
     assert kafka.written == []
     assert any("leases have run out" in line for line in said)
@@ -386,7 +391,7 @@ def test_an_error_that_waiting_does_not_cure_ends_the_relay(
         raise ProgrammingError("syntax error")
 
     queued("a")
-    monkeypatch.setattr(module, "read", fail)
+    monkeypatch.setattr(reader, "read", fail)
     with pytest.raises(ProgrammingError):
         Relay().drain()
 
@@ -414,7 +419,7 @@ def test_while_only_closed_topics_wait_the_relay_looks_seldom(
             relay.stop()
         return False
 
-    monkeypatch.setattr(relay._stop, "wait", note)
+    monkeypatch.setattr(relay._tenure.stopping, "wait", note)
     relay.run()
     assert pauses[-1] == 1.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -126,7 +125,6 @@ def test_whatever_is_rejected_order_holds_and_each_key_goes_up_to_its_poison(
             shard=0,
             key_hash=ord(key),
             event_pk=number,
-            event_id=UUID(int=number),
             topic=TOPIC,
             key=key,
             value=b"!" if bad else b"%d" % number,

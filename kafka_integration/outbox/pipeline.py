@@ -1,0 +1,330 @@
+"""At least once, in order: reading, sending and recording side by side.
+
+Several batches are under way at once. They are read ahead and recorded on threads of their own;
+only this one talks to Kafka. Where a thread would not see the same data (SQLite, or inside a
+transaction), and for a while after Kafka has rejected an event, one batch follows the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from concurrent.futures import Future, wait
+from concurrent.futures import TimeoutError as StillRunning
+from functools import partial
+from typing import NamedTuple
+
+from django.db import connections, transaction
+
+from ..models import OutboxEvent
+from ..signals import batch_relayed, event_held
+from .background import Background
+from .batch import Batch, record
+from .gate import TopicGate
+from .reader import Reader, Wanted
+from .scan import QueueRow, pending, transaction_id
+from .sender import Sender
+from .tenure import DATABASE_ERRORS, Tenure
+
+log = logging.getLogger(__name__)
+
+_BATCHES = 4
+_BYTES = 32 * 1024 * 1024  # half of what the producer's queue takes
+_TICK = 0.005
+_SLICE = 0.2
+
+
+class _Threads(NamedTuple):
+    reader: Background
+    recorder: Background
+
+
+class _Recording(NamedTuple):
+    batch: Batch
+    done: Future[None]
+
+
+class Pipeline:
+    """Relays what the queue holds, at least once.
+
+    Args:
+        tenure: tells whether we may go on.
+        gate: knows which topics can be written to.
+        batch_size: events read, sent and recorded at once.
+    """
+
+    def __init__(self, tenure: Tenure, gate: TopicGate, batch_size: int) -> None:
+        self.published = 0
+        self._tenure = tenure
+        self._gate = gate
+        self._batch_size = batch_size
+        self._sender = Sender(tenure.await_answers)
+        self._reader = Reader(tenure.using)
+        self._threads: _Threads | None = None
+        self._reading: Future[list[QueueRow]] | None = None
+        self._window: deque[Batch] = deque()
+        self._recordings: deque[_Recording] = deque()
+        self._under_way: set[int] = set()
+        self._next_look = 0.0
+        self._answered_at = 0.0
+        self._reported_at = 0.0
+
+    def advance(self) -> int:
+        """Do what can be done now; return how many events were recorded as out.
+
+        Raises:
+            AuthenticationFailed: Kafka does not accept our credentials.
+            BrokerUnavailable: Kafka does not answer when it is asked for a topic.
+            DatabaseError: the database does not answer.
+        """
+        if self._sender.is_careful or not self._may_use_threads():
+            return self.settle() + self.round()
+        before = self.published
+        self._reopen()
+        self._read_ahead()
+        rows = self._take_rows()
+        if rows:
+            self._send(rows)
+        self._serve(0 if rows else _TICK)
+        self._collect()
+        return self.published - before
+
+    def round(self) -> int:
+        """Read one batch, send it, wait for its answers, record it; return what went out."""
+        self._reopen()
+        batch = Batch(self._through_gate(self._read(())))
+        if not batch.rows or not self._tenure.holds() or not self._sender.send(batch):
+            return 0
+        while not self._has_recorded(batch):
+            pass
+        self._react(batch)
+        return len(batch.sent)
+
+    def settle(self) -> int:
+        """Let all that is under way be answered and recorded; return how many events went out."""
+        before = self.published
+        while self._window or self._recordings:
+            self._serve(_TICK)
+            self._collect()
+            if not self._tenure.holds():
+                break
+        self._drop_read()
+        return self.published - before
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing is under way and nothing more was found."""
+        return not (self._window or self._recordings or self._reading or self._reader.is_cut)
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing waits that could be sent now; if something does, look for it."""
+        if not self.is_idle():
+            return False
+        if not pending(self._tenure.using, self._tenure.leases.shards, self._gate.closed()):
+            return True
+        self.restart()
+        return False
+
+    def restart(self) -> None:
+        """Look at the whole queue again with the next read."""
+        self._next_look = 0.0
+        self._reader.restart()
+
+    def discard(self) -> None:
+        """Withdraw what is under way: its next owner reads it again."""
+        self._sender.discard_producer()
+        self._drop_read()
+        wait([recording.done for recording in self._recordings])
+        self._window.clear()
+        self._recordings.clear()
+        self._under_way.clear()
+        self.restart()
+
+    def close(self) -> None:
+        """End the threads and their database connections."""
+        for thread in self._threads or ():
+            thread.close()
+        self._threads = None
+
+    def _may_use_threads(self) -> bool:
+        connection = connections[self._tenure.using]
+        return connection.vendor == "postgresql" and not connection.in_atomic_block
+
+    def _open_threads(self) -> _Threads:
+        if self._threads is None:
+            self._threads = _Threads(Background("outbox-reader"), Background("outbox-recorder"))
+        return self._threads
+
+    def _read_ahead(self) -> None:
+        if self._reading is None and time.monotonic() >= self._next_look:
+            read = partial(self._read, tuple(self._under_way))
+            self._reading = self._open_threads().reader.submit(read)
+
+    def _read(self, under_way: tuple[int, ...]) -> list[QueueRow]:
+        shards, closed = tuple(self._tenure.leases.shards), self._gate.closed()
+        return self._reader.read(Wanted(shards, self._batch_size, closed, under_way))
+
+    def _take_rows(self) -> list[QueueRow]:
+        """Return what was read ahead, if it is there and if there is room for it."""
+        is_busy = bool(self._window or self._recordings)
+        if self._reading is None or (is_busy and not self._reading.done()) or not self._has_room():
+            return []
+        try:
+            rows = self._reading.result(_SLICE)
+        except StillRunning:
+            return []
+        except DATABASE_ERRORS:
+            self._reading = None
+            self.restart()
+            raise
+        self._reading = None
+        if not self._reader.is_cut:
+            self._next_look = time.monotonic() + _TICK
+        return self._through_gate(rows)
+
+    def _has_room(self) -> bool:
+        if len(self._under_way) >= _BATCHES * self._batch_size:
+            return False
+        recorded = [recording.batch for recording in self._recordings]
+        return sum(batch.size for batch in (*self._window, *recorded)) < _BYTES
+
+    def _through_gate(self, rows: list[QueueRow]) -> list[QueueRow]:
+        try:
+            return [row for row in rows if self._gate.lets_through(row.topic)]
+        except Exception:
+            self.restart()  # they were passed
+            raise
+
+    def _reopen(self) -> None:
+        if self._gate.reopen():
+            self.restart()
+
+    def _send(self, rows: list[QueueRow]) -> None:
+        if not self._tenure.holds():
+            return
+        if not self._window:
+            self._answered_at = time.monotonic()
+        batch = Batch(rows)
+        self._window.append(batch)
+        self._under_way.update(row.position for row in rows)
+        self._sender.hand_over(batch)
+        self._read_ahead()
+
+    def _serve(self, seconds: float) -> None:
+        """Take Kafka's answers, and pass on the batches that have all of theirs."""
+        if not self._window:
+            if self._recordings:
+                wait([self._recordings[0].done], seconds)
+            return
+        before = self._answers()
+        producer = self._sender.serve(seconds)
+        now = time.monotonic()
+        if self._answers() != before:
+            self._answered_at = now
+        elif now - self._reported_at >= _SLICE:
+            self._reported_at = now
+            self._tenure.bear(producer, now - self._answered_at)
+        self._hand_to_recorder()
+        if any(batch.failed for batch in self._window):
+            self._mend()
+
+    def _answers(self) -> int:
+        return sum(len(batch.sent) + len(batch.failed) for batch in self._window)
+
+    def _hand_to_recorder(self) -> None:
+        while self._window and self._window[0].is_answered() and not self._window[0].failed:
+            self._submit(self._window.popleft())
+
+    def _submit(self, batch: Batch) -> None:
+        done = self._open_threads().recorder.submit(partial(self._record, batch))
+        self._recordings.append(_Recording(batch, done))
+
+    def _mend(self) -> None:
+        """Record what went out beside a failure; the rest is read again, if need be with care."""
+        if not self._sender.settle():
+            return
+        batches = list(self._window)
+        self._window.clear()
+        if any(batch.rejected() for batch in batches):
+            self._sender.be_careful()
+            for batch in batches:
+                batch.failed = [found for found in batch.failed if found not in batch.rejected()]
+        else:
+            self._sender.discard_producer()
+        for batch in batches:
+            self._submit(batch)
+        self._drop_read()
+        # Before anything more is read: later events of a key must not pass those that failed.
+        while self._recordings and self._tenure.holds():
+            wait([self._recordings[0].done], _SLICE)
+            self._collect()
+
+    def _drop_read(self) -> None:
+        if self._reading is not None:
+            wait([self._reading])
+            self._reading = None
+        self.restart()
+
+    def _collect(self) -> None:
+        """Take note of what was recorded."""
+        while self._recordings and self._recordings[0].done.done():
+            batch, done = self._recordings.popleft()
+            try:
+                done.result()
+            except DATABASE_ERRORS as error:
+                self._bear_outage(error)
+                self._submit(batch)
+                return
+            self._under_way.difference_update(row.position for row in batch.rows)
+            self._react(batch)
+
+    def _has_recorded(self, batch: Batch) -> bool:
+        try:
+            self._record(batch)
+        except DATABASE_ERRORS as error:
+            self._bear_outage(error)
+            return False
+        return True
+
+    def _bear_outage(self, error: Exception) -> None:
+        self._tenure.require_passing(error)
+        if self._tenure.stopping.is_set() or not self._tenure.leases.valid():
+            raise error  # our next owner sends the batch again
+        self._tenure.wait(f"the database does not answer: {error}")
+
+    def _record(self, batch: Batch) -> None:
+        using, seen = self._tenure.using, self._reader.seen()
+        with transaction.atomic(using=using):
+            shards = self._tenure.leases.lock()
+            if connections[using].vendor == "postgresql":
+                self._reader.note_own(transaction_id(using), seen)
+            record(using, batch, shards)
+
+    def _react(self, batch: Batch) -> None:
+        self.published += len(batch.sent)
+        for row, error in batch.rejected():
+            self._tell_held(row, str(error))
+        for topic, error in batch.closed_topics().items():
+            self._gate.close(topic, error)
+        if batch.failed:
+            self.restart()
+        batch_relayed.send(
+            type(self),
+            published=len(batch.sent),
+            held=len(batch.rejected()),
+            seconds=time.monotonic() - batch.started,
+        )
+        failure = batch.other_failure()
+        if failure and not self._tenure.stopping.is_set():
+            self._tenure.wait(str(failure))
+
+    def _tell_held(self, row: QueueRow, reason: str) -> None:
+        event = OutboxEvent.objects.using(self._tenure.using).only("event_id").get(pk=row.event_pk)
+        log.error("Event %s is held back: %s", event.event_id, reason)
+        event_held.send(
+            type(self),
+            event_id=event.event_id,
+            topic=row.topic,
+            key_hash=row.key_hash,
+            reason=reason,
+        )
