@@ -21,6 +21,8 @@ from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError
 from ..models import OutboxQueue
 from ..signals import batch_relayed, event_held, relay_idle, relay_leading, relay_waiting
 from .batch import Batch, record
+from .cluster import ClusterGuard
+from .elsewhere import Elsewhere
 from .gate import TopicGate
 from .leases import Leases
 from .scan import pending, read
@@ -43,6 +45,7 @@ class Relay:
         batch_size: events read, sent and recorded at once.
         lease_seconds: how long our leases last without a sign of life.
         idle_seconds: longest pause between two looks at an empty outbox.
+        adopt_cluster: take whatever Kafka cluster answers for the outbox's own from now on.
 
     Raises:
         ConfigurationError: ``KAFKA_ENABLED`` is false, or a setting cannot be read.
@@ -55,6 +58,7 @@ class Relay:
         batch_size: int | None = None,
         lease_seconds: float | None = None,
         idle_seconds: float | None = None,
+        adopt_cluster: bool = False,
     ) -> None:
         if not settings.enabled:
             raise ConfigurationError(
@@ -69,6 +73,8 @@ class Relay:
         self._stop = Flag()
         self._sender = Sender(self._await_answers)
         self._gate = TopicGate(self._say)
+        self._cluster = ClusterGuard(using, adopt=adopt_cluster)
+        self._elsewhere = Elsewhere(using, self.leases.seconds + 1)
         self._patience = math.inf
         self._waiting_since: float | None = None
 
@@ -80,20 +86,21 @@ class Relay:
         """Relay until :meth:`stop` is called.
 
         Raises:
+            ClusterChanged: Kafka is another cluster than before.
             AuthenticationFailed: Kafka does not accept our credentials.
         """
         self._loop(lambda sent: False)
 
     def drain(self) -> None:
-        """Relay until nothing that can be sent is left.
+        """Relay until nothing that can be sent is left, in the shards of other relays neither.
 
         Raises:
-            OutboxBusy: another relay is at work, and did not just die.
+            OutboxBusy: another relay holds what waits, and does not send it.
+            ClusterChanged: Kafka is another cluster than before.
             AuthenticationFailed: Kafka does not accept our credentials.
             TopicMissing: events remain whose topic does not exist.
             TopicRefused: events remain for a topic that we may not write to.
         """
-        self._patience = self.leases.seconds + 1
         self._loop(lambda sent: sent == 0 and self._is_empty())
         if not self._stop.is_set():
             self._gate.raise_if_closed()
@@ -102,13 +109,14 @@ class Relay:
         """Relay at most one batch; return how many events were published.
 
         Raises:
-            OutboxBusy: another relay is at work, and did not just die.
+            OutboxBusy: other relays hold all shards, and give none of them to us.
+            ClusterChanged: Kafka is another cluster than before.
             AuthenticationFailed: Kafka does not accept our credentials.
             TopicMissing: events of the batch have a topic that does not exist.
             TopicRefused: events of the batch have a topic that we may not write to.
         """
         self._patience = self.leases.seconds + 1
-        self._loop(lambda sent: True)
+        self._loop(lambda sent: bool(self.leases.shards))
         if not self._stop.is_set():
             self._gate.raise_if_closed()
         return self.published
@@ -134,7 +142,7 @@ class Relay:
         """Do one round; return how many events went out, or None if we could not work."""
         try:
             close_stale_connections()
-            return self._relay_batch() if self._lead() else None
+            return self._relay_batch() if self._lead() else 0
         except _DATABASE_ERRORS as error:
             self._require_passing(error)
             self._wait(f"the database does not answer: {error}", _OUTAGE_PAUSE)
@@ -144,12 +152,13 @@ class Relay:
 
     def _lead(self) -> bool:
         """Hold on to our leases or take them; return whether we hold any."""
-        if self.leases.shards:
-            if not self.leases.due() or self.leases.renew():
-                return True
+        if self.leases.shards and self.leases.due() and not self.leases.renew():
             self._lose()
+        self.leases.give_up(self.leases.surplus())  # between batches nothing is under way
+        led = bool(self.leases.shards)
         if self.leases.acquire():
-            relay_leading.send(type(self), using=self.using, owner=self.leases.owner)
+            if not led:
+                relay_leading.send(type(self), using=self.using, owner=self.leases.owner)
             return True
         self._wait_for(self.leases.holder())
         return False
@@ -159,9 +168,9 @@ class Relay:
         if time.monotonic() - self._waiting_since > self._patience:
             raise OutboxBusy(holder)
         self._wait(
-            f"another relay, {holder or 'just gone'}, holds the outbox's leases; taking over when "
-            "it ends",
-            min(1.0, self.leases.seconds / 3),
+            f"other relays, {holder or 'just gone'} among them, hold every shard; taking our share "
+            "as soon as one is free",
+            min(0.25, self.leases.seconds / 3),
         )
 
     def _relay_batch(self) -> int:
@@ -169,6 +178,8 @@ class Relay:
         self._gate.reopen()
         rows = read(self.using, self.leases.shards, self.batch_size, self._gate.closed())
         rows = [row for row in rows if self._gate.lets_through(row.topic)]
+        if rows or self._cluster.adopts:
+            self._cluster.check(self._gate.cluster_id)
         batch = Batch(rows)
         if not rows or not self._hold_on() or not self._sender.send(batch):
             return 0
@@ -246,7 +257,8 @@ class Relay:
             self._wait(str(failure), _OUTAGE_PAUSE)
 
     def _is_empty(self) -> bool:
-        return not pending(self.using, self.leases.shards, self._gate.closed())
+        ours, closed = self.leases.shards, self._gate.closed()
+        return not pending(self.using, ours, closed) and self._elsewhere.is_empty(ours, closed)
 
     def _require_passing(self, error: Exception) -> None:
         """Let an error pass that waiting cures; raise any other, with its cure if it is ours."""
@@ -272,12 +284,12 @@ class Relay:
 
     def _lose(self) -> None:
         self._say("our leases have run out; what was under way is read again by their next owner")
-        self.leases.shards = []
+        self.leases.lose()
         self._sender.discard_producer()
 
     def _end(self) -> None:
         self._sender.discard_producer()
-        if not self.leases.shards:
+        if not self.leases.owner:
             return
         try:
             self.leases.release()
