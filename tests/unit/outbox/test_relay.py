@@ -23,7 +23,14 @@ from kafka_integration.errors import (
     TopicMissing,
     TopicRefused,
 )
-from kafka_integration.models import OutboxDelivery, OutboxHold, OutboxLease, OutboxQueue
+from kafka_integration.models import (
+    OutboxDelivery,
+    OutboxHold,
+    OutboxLease,
+    OutboxQueue,
+    OutboxRelay,
+    OutboxSetup,
+)
 from kafka_integration.outbox import gate
 from kafka_integration.outbox import relay as module
 from kafka_integration.outbox.batch import record
@@ -327,6 +334,59 @@ def test_a_relay_that_lost_its_leases_while_it_looked_hands_nothing_over(
     assert OutboxLease.objects.filter(owner="other:1:x").count() == 16
 
 
+def test_surplus_is_handed_over_between_batches(kafka: FakeKafka, queued: Queued) -> None:
+    rows = queued(*"abcdefgh")
+    relay, other = Relay(batch_size=2), Leases("default", 30)
+    kept: list[int] = []
+
+    def join(key: str, value: bytes) -> BrokerError | None:
+        if not other.owner:
+            other.acquire()
+            relay.leases._in_doubt = True  # let it renew before the next batch
+        elif len(kafka.waits) > 1 and not kept:
+            kept.extend(relay.leases.shards)
+            relay.stop()
+        return None
+
+    kafka.answer = join
+    relay.run()
+    assert kept == list(range(8))
+    shards = {row.key: row.shard for row in rows}
+    assert [key for key, _ in kafka.written[:2]] == ["a", "b"], "its first batch is finished"
+    assert {shards[key] for key, _ in kafka.written[2:]} <= set(kept)
+    assert set(OutboxRelay.objects.values_list("owner", flat=True)) == {other.owner}
+
+
+@pytest.mark.parametrize("tampered", [{"owner": "other:1:x"}, {"epoch": 7}], ids=["owner", "epoch"])
+def test_a_shard_that_was_tampered_with_is_neither_recorded_nor_sent_again(
+    kafka: FakeKafka, queued: Queued, said: list[str], tampered: dict[str, Any]
+) -> None:
+    rows = queued(*"abcdefgh")
+    stolen = rows[0].shard
+    others = sum(row.shard != stolen for row in rows)
+    relay = Relay()
+
+    def tamper(key: str, value: bytes) -> BrokerError | None:
+        OutboxLease.objects.filter(shard=stolen).update(
+            **tampered, expires_at=timezone.now() + timedelta(days=1)
+        )
+        return None
+
+    def stop(reason: str, **_: Any) -> None:
+        if "run out" in reason:
+            relay.stop()
+
+    kafka.answer = tamper
+    relay_waiting.connect(stop)
+    try:
+        relay.run()
+    finally:
+        relay_waiting.disconnect(stop)
+    assert len(kafka.written) == len(rows), "nothing is sent once more"
+    assert OutboxDelivery.objects.count() == others
+    assert set(OutboxQueue.objects.values_list("shard", flat=True)) == {stolen}
+
+
 def test_a_relay_that_lost_its_leases_while_it_sent_records_nothing(
     kafka: FakeKafka, queued: Queued
 ) -> None:
@@ -433,6 +493,47 @@ def test_a_drain_beside_a_living_relay_gives_up_and_names_it(
         Relay(lease_seconds=0.1).drain()
     assert caught.value.holder == first.owner.rpartition(":")[0]
     assert OutboxQueue.objects.count() == 1
+    with pytest.raises(OutboxBusy, match="nor handed one over"):
+        Relay(lease_seconds=0.1).once()
+    assert OutboxRelay.objects.get().owner == first.owner
+
+
+def test_a_drain_ends_when_another_relay_has_sent_what_it_holds(
+    kafka: FakeKafka, queued: Queued
+) -> None:
+    queued("a")
+    first = Leases("default", 60)
+    assert first.acquire()
+
+    def send(**_: Any) -> None:
+        OutboxQueue.objects.all().delete()
+
+    relay_waiting.connect(send)
+    try:
+        Relay(lease_seconds=5).drain()
+    finally:
+        relay_waiting.disconnect(send)
+    assert kafka.written == []
+
+
+def test_another_cluster_is_refused_before_anything_is_sent(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin
+) -> None:
+    queued("a")
+    Relay().drain()
+    queued("b")
+    admin.cluster = "second-cluster"
+    with pytest.raises(CommandError, match=r"cluster first-cluster.*cluster second-cluster"):
+        call_command("kafka_relay", "--drain")
+    assert [key for key, _ in kafka.written] == ["a"]
+    assert not OutboxLease.objects.exclude(owner="").exists()
+    call_command("kafka_relay", "--drain", "--adopt-cluster")
+    assert [key for key, _ in kafka.written] == ["a", "b"]
+
+
+def test_a_cluster_is_adopted_although_nothing_waits(kafka: FakeKafka, admin: FakeAdmin) -> None:
+    call_command("kafka_relay", "--drain", "--adopt-cluster")
+    assert OutboxSetup.objects.cluster_id() == "first-cluster"
 
 
 def test_the_command_says_who_leads_what_it_did_and_when_there_was_nothing(
