@@ -189,12 +189,11 @@ class OutboxBusy(KafkaIntegrationError):
 class OutboxNotEmpty(KafkaIntegrationError):
     """Raised when the shard count is to be changed while events wait."""
 
-    def __init__(self, waiting: int, bound: int) -> None:
+    def __init__(self, waiting: int) -> None:
         self.waiting = waiting
-        number = f"more than {bound:,}" if waiting > bound else f"{waiting:,}"
         super().__init__(
-            f"The outbox's shards cannot be changed while events wait ({number}): those of one key "
-            "would come into two shards, and out of order. Stop or pause what writes, run "
+            f"The outbox's shards cannot be changed while events wait ({waiting}): those of one "
+            "key would come into two shards, and out of order. Stop or pause what writes, run "
             "'manage.py kafka_relay --drain', retry or discard what is held ('manage.py "
             "kafka_outbox stats' shows it), and try again."
         )
