@@ -15,7 +15,10 @@
     │   └── UnknownGroup
     ├── CatalogueError             topics.yaml is not valid
     │   └── CatalogueUnreadable
-    ├── OutboxBusy                 another relay is at work on the outbox
+    ├── OutboxBusy                 another relay holds what waits and does not send it
+    ├── OutboxNotEmpty             the shard count is to be changed while events wait
+    ├── OutboxInUse                the shard count is to be changed under an open transaction
+    ├── ClusterChanged             this is not the Kafka that the outbox was sent to
     ├── PublishError               an event cannot be written to the outbox
     │   ├── NotAnEvent
     │   ├── NotInTransaction
@@ -171,13 +174,55 @@ class CatalogueUnreadable(CatalogueError):
 
 
 class OutboxBusy(KafkaIntegrationError):
-    """Raised when a relay that shall end soon finds another one at work on the same outbox."""
+    """Raised when a relay that shall end soon waits for what another one holds and keeps."""
 
     def __init__(self, holder: str) -> None:
         self.holder = holder
         super().__init__(
-            f"Another relay, {holder or 'just gone'}, is at work on this outbox and sends what "
-            "waits. Stop it first, or let it do the work."
+            f"Another relay, {holder or 'just gone'}, holds shards of this outbox, and for a "
+            "whole lease has neither sent what waits in them nor handed one over. 'manage.py "
+            "kafka_outbox stats' says why. Stop it first, and its shards are taken over at once; "
+            "or let it do the work."
+        )
+
+
+class OutboxNotEmpty(KafkaIntegrationError):
+    """Raised when the shard count is to be changed while events wait."""
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+        super().__init__(
+            f"The outbox's shards cannot be changed while events wait ({waiting}): those of one "
+            "key would come into two shards, and out of order. Stop or pause what writes, run "
+            "'manage.py kafka_relay --drain', retry or discard what is held ('manage.py "
+            "kafka_outbox stats' shows it), and try again."
+        )
+
+
+class OutboxInUse(KafkaIntegrationError):
+    """Raised when the shard count is to be changed and open transactions do not end in time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The outbox's shards cannot be changed now: a transaction that has queued events or "
+            "records what was sent is open. 'manage.py kafka_outbox stats' names long ones. Try "
+            "again in a quiet moment."
+        )
+
+
+class ClusterChanged(KafkaIntegrationError):
+    """Raised when Kafka is another cluster than the one that the outbox was sent to so far."""
+
+    def __init__(self, known: str, found: str) -> None:
+        self.known = known
+        self.found = found
+        super().__init__(
+            f"This outbox was sent to Kafka cluster {known}, and KAFKA_BROKER leads to cluster "
+            f"{found}. If this database is a copy or a restored backup, its events may be none of "
+            "that cluster's business: check KAFKA_BROKER. If Kafka was made anew, as in "
+            "development, or has moved for good, say so once with 'manage.py kafka_relay "
+            "--adopt-cluster'. What was sent before stays in the old cluster; 'manage.py "
+            "kafka_outbox replay' sends it again."
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.dispatch import Signal
 
 relay_leading = Signal()
-"""A relay took the outbox's leases. Arguments: ``using`` (str), ``owner`` (str)."""
+"""A relay that held no shard took some. Arguments: ``using`` (str), ``owner`` (str)."""
 
 relay_idle = Signal()
 """A relay has sent everything that could be sent. No arguments."""

@@ -44,6 +44,7 @@ def relay_tick(seconds: float = 30.0, using: str = "default") -> int:
 
     Raises:
         AuthenticationFailed: Kafka does not accept our credentials.
+        ClusterChanged: Kafka is another cluster than before.
         TopicMissing: events remain whose topic does not exist.
     """
     if Leases(using, settings.relay_lease_seconds).holder():

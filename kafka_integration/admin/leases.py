@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from ..models import OutboxLease
+from ..models import OutboxLease, OutboxSetup
 from .display import code
 from .readonly import ReadOnlyAdmin
 
@@ -19,6 +21,11 @@ class OutboxLeaseAdmin(ReadOnlyAdmin):
     list_display = ("shard", "holder", "epoch", "expires_at")
     ordering = ("shard",)
     fields = ("shard", "holder", "epoch", "expires_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxLease]:
+        """Leave out the leases of shards that a smaller outbox no longer has."""
+        leases = super().get_queryset(request)
+        return leases.filter(shard__lt=OutboxSetup.objects.using(leases.db).shards())
 
     @admin.display(description="Relay")
     def holder(self, lease: OutboxLease) -> SafeString:

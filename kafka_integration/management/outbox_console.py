@@ -22,6 +22,7 @@ from ..outbox.diagnosis import Kafka, ask_kafka, counted, diagnose
 from ..outbox.erasure import Erasure
 from ..outbox.remedies import culprits, discard, retry, unsent
 from ..outbox.replay import forecast, replay
+from ..outbox.reshard import reshard
 from ..outbox.sessions import sessions
 from ..step import Step
 from .long_work import LongWork
@@ -174,6 +175,18 @@ class OutboxConsole:
         return self._unless(
             not audit.differences, f"Outbox and topic {audit.topic} are not the same."
         )
+
+    def reshard(self) -> CommandError | None:
+        """Change the number of shards."""
+        shards = self._options["shards"]
+        before = reshard(shards, self._using)
+        self._tell(
+            f"The outbox has {counted(shards, 'shard')} now; it had {before:,}. Relays that run "
+            "share them out anew within seconds.",
+            shards=shards,
+            before=before,
+        )
+        return None
 
     @property
     def _size(self) -> dict[str, int]:

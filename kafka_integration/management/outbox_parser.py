@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from ..conf import settings
+from ..outbox.reshard import MOST_SHARDS
 from ..outbox.selection import Selection
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -79,7 +80,8 @@ def add_subcommands(parser: CommandParser) -> None:
         found.add_argument("--json", action="store_true", help="print the result as JSON")
         return found
 
-    for arguments in (_stats, _retry, _discard, _replay, _backfill, _purge, _erase, _audit):
+    looking, acting, keeping = (_stats, _audit), (_retry, _discard), (_purge, _erase, _reshard)
+    for arguments in (*looking, *acting, _replay, _backfill, *keeping):
         arguments(add)
 
 
@@ -200,6 +202,16 @@ def _audit(add: _Add) -> None:
         "one.",
     )
     parser.add_argument("--topic", required=True, metavar="T", help="which topic")
+
+
+def _reshard(add: _Add) -> None:
+    parser = add(
+        "reshard",
+        "Change into how many shards the outbox is divided, which is how many relays can share "
+        "the work at most. Only with nothing queued, held events included: stop what writes and "
+        "drain first. Relays may run on.",
+    )
+    parser.add_argument("shards", type=int, metavar="N", help=f"how many, 1 to {MOST_SHARDS:,}")
 
 
 def _events(parser: CommandParser) -> None:

@@ -60,7 +60,8 @@ class OutboxStats:
             emoji=False,
             no_color=not color or None,
         )
-        for part in (self._counts(), *self._waiting(), self._holds(), self._leases()):
+        lead = (self._relays(), self._leases())
+        for part in (self._counts(), *self._waiting(), self._holds(), *lead):
             console.print(part, soft_wrap=isinstance(part, str))
         if self._sessions:
             console.print(self._open_sessions())
@@ -100,6 +101,14 @@ class OutboxStats:
             until = hold.until.isoformat(timespec="seconds") if hold.until else "someone decides"
             since = self._age(hold.since)
             table.add_row(hold.key, hold.topic, since, until, f"{hold.behind:,}", hold.reason)
+        return table
+
+    def _relays(self) -> Table | str:
+        if not self._report.relays:
+            return "No relay is alive."
+        table = _table("living relay", "shards")
+        for relay in self._report.relays:
+            table.add_row(relay.name, ranges(list(relay.shards)) or "none; it stands by")
         return table
 
     def _leases(self) -> Table | str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .delivery import OutboxDelivery, Outcome
 from .inbox import InboxRecord, InboxStatus
-from .lease import OutboxLease, OutboxSetup
+from .lease import OutboxLease, OutboxRelay
 from .outbox import EventStatus, OutboxEvent
 from .queue import OutboxHold, OutboxQueue
+from .setup import OutboxSetup
 
 __all__ = [
     "EventStatus",
@@ -17,6 +18,7 @@ __all__ = [
     "OutboxHold",
     "OutboxLease",
     "OutboxQueue",
+    "OutboxRelay",
     "OutboxSetup",
     "Outcome",
 ]

@@ -1,34 +1,134 @@
-"""Who relays: the shards, and the leases on them."""
+"""Who relays: the relays that are alive, and their leases on the shards."""
 
 from __future__ import annotations
 
-from django.db import models
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-DEFAULT_SHARDS = 16
+from django.db import models, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from .clock import in_seconds
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class OutboxSetupQuerySet(models.QuerySet["OutboxSetup"]):
-    """The facts that writers and relays must agree on."""
+class OutboxRelayQuerySet(models.QuerySet["OutboxRelay"]):
+    """Relays, those that hold nothing included."""
 
-    def shards(self) -> int:
-        """Return how many shards the outbox has; without a row, :data:`DEFAULT_SHARDS`."""
-        found = self.values_list("shard_count", flat=True).first()
-        return DEFAULT_SHARDS if found is None else found
+    def living(self) -> Self:
+        """Return those that gave a sign of life lately, the oldest first."""
+        return self.filter(expires_at__gt=Now()).order_by("pk")
+
+    def announce(self, owner: str, seconds: float) -> None:
+        """Give a sign of life of ``owner`` that lasts for ``seconds``; forget those of the dead."""
+        expiry = in_seconds(seconds)
+        if not self.filter(owner=owner).update(expires_at=expiry):
+            self.create(owner=owner, expires_at=expiry)
+        self.filter(expires_at__lte=Now()).delete()
+
+    def withdraw(self, owner: str) -> None:
+        """Take ``owner`` out at once."""
+        self.filter(owner=owner).delete()
 
 
-class OutboxSetup(models.Model):
-    """At most one row of facts. It may be absent: test suites empty every table."""
+class OutboxRelay(models.Model):
+    """A relay's presence. The order of their keys is the order in which they came."""
 
-    shard_count = models.SmallIntegerField(default=DEFAULT_SHARDS)
+    owner = models.CharField(max_length=200, unique=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
 
-    objects = OutboxSetupQuerySet.as_manager()
+    objects = OutboxRelayQuerySet.as_manager()
 
     class Meta:
-        db_table = "kafka_outbox_setup"
-        verbose_name = "outbox setup"
+        db_table = "kafka_outbox_relay"
+        verbose_name = "relay"
 
     def __str__(self) -> str:
-        return f"{self.shard_count} shards"
+        return self.owner
+
+
+class OutboxLeaseQuerySet(models.QuerySet["OutboxLease"]):
+    """Leases. What changes several of them locks them in one order, so that none deadlocks."""
+
+    def below(self, shards: int) -> Self:
+        """Return the leases of an outbox with so many shards: a smaller one keeps the others.
+
+        They are kept for their epochs, which must never go back.
+        """
+        return self.filter(shard__lt=shards)
+
+    def ensure(self, shards: int) -> None:
+        """Make the leases that are missing."""
+        if self.below(shards).count() < shards:
+            leases = [OutboxLease(shard=shard) for shard in range(shards)]
+            self.bulk_create(leases, ignore_conflicts=True)
+
+    def free(self) -> Self:
+        """Return those that nobody holds, or whose time has run out."""
+        is_free = models.Q(owner="") | models.Q(expires_at=None) | models.Q(expires_at__lte=Now())
+        return self.filter(is_free)
+
+    def taken(self) -> Self:
+        """Return those that somebody holds."""
+        return self.exclude(owner="").filter(expires_at__gt=Now())
+
+    def held(self, owner: str, epochs: Mapping[int, int]) -> Self:
+        """Return those that are ``owner``'s still, in the epochs in which it took them.
+
+        Args:
+            owner: the name of one tenure.
+            epochs: by shard.
+        """
+        shards: dict[int, list[int]] = {}
+        for shard, epoch in epochs.items():
+            shards.setdefault(epoch, []).append(shard)
+        ours = models.Q(pk__in=[])
+        for epoch, of_epoch in shards.items():
+            ours |= models.Q(epoch=epoch, shard__in=of_epoch)
+        return self.filter(ours, owner=owner, expires_at__gt=Now())
+
+    def lock(self) -> list[int]:
+        """Lock the leases until the open transaction ends; return their shards."""
+        return [lease.shard for lease in self.select_for_update().order_by("shard")]
+
+    def take(self, owner: str, seconds: float, most: int) -> dict[int, int]:
+        """Take free leases, the lowest first; return their epochs by shard.
+
+        What another transaction has locked is left alone: it may be that of a relay which was
+        paused in its midst.
+
+        Args:
+            owner: the name of the tenure.
+            seconds: how long they last without renewal.
+            most: how many at most.
+        """
+        if most <= 0:
+            return {}
+        with transaction.atomic(using=self.db):
+            locked = self.free().select_for_update(skip_locked=True).order_by("shard")[:most]
+            chosen = self.filter(shard__in=[lease.shard for lease in locked])
+            chosen.free().update(
+                owner=owner, epoch=models.F("epoch") + 1, expires_at=in_seconds(seconds)
+            )
+            return dict(chosen.filter(owner=owner).values_list("shard", "epoch"))
+
+    def extend(self, seconds: float) -> int:
+        """Let the leases last for ``seconds`` from now; return how many there were."""
+        with transaction.atomic(using=self.db):
+            return self.filter(shard__in=self.lock()).update(expires_at=in_seconds(seconds))
+
+    def give_up(self) -> int:
+        """Free the leases at once; return how many there were."""
+        with transaction.atomic(using=self.db):
+            return self.filter(shard__in=self.lock()).update(owner="", expires_at=None)
+
+    def void(self) -> None:
+        """Free the leases at once, and let whoever holds one find out."""
+        self.update(owner="", expires_at=None, epoch=models.F("epoch") + 1)
 
 
 class OutboxLease(models.Model):
@@ -38,6 +138,8 @@ class OutboxLease(models.Model):
     owner = models.CharField(max_length=200, blank=True, default="")
     epoch = models.BigIntegerField(default=0)
     expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OutboxLeaseQuerySet.as_manager()
 
     class Meta:
         db_table = "kafka_outbox_lease"

@@ -14,8 +14,18 @@ from typing import Any
 from django.db import connections, models
 from django.db.models.functions import Now
 
-from ..models import OutboxDelivery, OutboxEvent, OutboxHold, OutboxLease, OutboxQueue, Outcome
+from ..models import (
+    OutboxDelivery,
+    OutboxEvent,
+    OutboxHold,
+    OutboxLease,
+    OutboxQueue,
+    OutboxRelay,
+    OutboxSetup,
+    Outcome,
+)
 from ..models.queue import OutboxQueueQuerySet
+from .leases import host_and_process
 
 BOUND = 100_000
 _MOST_HOLDS = 100
@@ -77,6 +87,14 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class LivingRelay:
+    """A relay that gave a sign of life lately, and the shards that it holds."""
+
+    name: str
+    shards: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class BacklogReport:
     """The outbox at one moment.
 
@@ -89,6 +107,7 @@ class BacklogReport:
         leases: every shard's lease.
         events: how many events the outbox keeps, whatever became of them.
         sent, discarded: the same of the latest deliveries, up to :data:`BOUND`.
+        relays: the relays that are alive, the oldest first.
     """
 
     queued: Count
@@ -101,6 +120,7 @@ class BacklogReport:
     events: Count
     sent: Count
     discarded: Count
+    relays: tuple[LivingRelay, ...] = ()
 
 
 def backlog_report(using: str = "default") -> BacklogReport:
@@ -118,6 +138,7 @@ def backlog_report(using: str = "default") -> BacklogReport:
         events=_count(OutboxEvent.objects.using(using)),
         sent=sent,
         discarded=discarded,
+        relays=tuple(_relays(using)),
     )
 
 
@@ -160,14 +181,23 @@ def _holds(using: str) -> Iterable[HeldKey]:
 
 
 def _leases(using: str) -> Iterable[Lease]:
-    leases = OutboxLease.objects.using(using).order_by("shard")
+    shards = OutboxSetup.objects.using(using).shards()
+    leases = OutboxLease.objects.using(using).below(shards).order_by("shard")
     # The database's clock decides; it is read as a column, so that time zones need no thought.
-    for lease in leases.annotate(now=models.ExpressionWrapper(Now(), models.DateTimeField())):
-        expiry = lease.expires_at
-        left = (expiry - lease.now).total_seconds() if lease.owner and expiry else None
+    clock = models.ExpressionWrapper(Now(), models.DateTimeField())
+    columns = ("shard", "owner", "epoch", "expires_at", "now")
+    for shard, owner, epoch, expiry, now in leases.annotate(now=clock).values_list(*columns):
+        left = (expiry - now).total_seconds() if owner and expiry else None
         held = left is not None and left > 0
-        owner = lease.owner.rpartition(":")[0] if held else ""
-        yield Lease(lease.shard, owner, lease.epoch, left if held else None)
+        yield Lease(shard, host_and_process(owner) if held else "", epoch, left if held else None)
+
+
+def _relays(using: str) -> Iterable[LivingRelay]:
+    held = OutboxLease.objects.using(using).taken().order_by("shard")
+    pairs = list(held.values_list("owner", "shard"))
+    for owner in OutboxRelay.objects.using(using).living().values_list("owner", flat=True):
+        shards = tuple(shard for holder, shard in pairs if holder == owner)
+        yield LivingRelay(host_and_process(owner), shards)
 
 
 def _delivered(using: str) -> tuple[Count, Count]:

@@ -88,7 +88,7 @@ def _relays(report: BacklogReport) -> Iterator[Finding]:
 
 def _last_heard(leases: tuple[Lease, ...]) -> str:
     if any(lease.owner for lease in leases):
-        return "Another relay is there and takes the shard over within seconds."
+        return "Another relay is there and takes its share of them within seconds."
     return "After a crash the next one waits until the old leases have run out."
 
 

@@ -43,6 +43,15 @@ class TopicGate:
             self._look_up(topic)
         return topic in self._known
 
+    def cluster_id(self) -> str:
+        """Return the id of the cluster that answers; empty if it tells none.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer.
+            AuthenticationFailed: Kafka does not accept our credentials.
+        """
+        return self._ask().cluster_id()
+
     def close(self, topic: str, error: BrokerError) -> None:
         """Leave ``topic`` alone for a while, because of ``error``."""
         self._known.discard(topic)

@@ -21,6 +21,7 @@ from ..models import OutboxEvent
 from ..signals import batch_relayed, event_held
 from .background import Background
 from .batch import Batch, record
+from .cluster import ClusterGuard
 from .gate import TopicGate
 from .reader import Reader, Wanted
 from .scan import QueueRow, pending, transaction_id
@@ -51,13 +52,17 @@ class Pipeline:
     Args:
         tenure: tells whether we may go on.
         gate: knows which topics can be written to.
+        cluster: knows which Kafka we send to.
         batch_size: events read, sent and recorded at once.
     """
 
-    def __init__(self, tenure: Tenure, gate: TopicGate, batch_size: int) -> None:
+    def __init__(
+        self, tenure: Tenure, gate: TopicGate, cluster: ClusterGuard, batch_size: int
+    ) -> None:
         self.published = 0
         self._tenure = tenure
         self._gate = gate
+        self._cluster = cluster
         self._batch_size = batch_size
         self._sender = Sender(tenure.await_answers)
         self._reader = Reader(tenure.using)
@@ -190,6 +195,8 @@ class Pipeline:
 
     def _through_gate(self, rows: list[QueueRow]) -> list[QueueRow]:
         try:
+            if rows or self._cluster.adopts:
+                self._cluster.check(self._gate.cluster_id)
             return [row for row in rows if self._gate.lets_through(row.topic)]
         except Exception:
             self.restart()  # they were passed

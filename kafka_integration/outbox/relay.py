@@ -14,7 +14,10 @@ from collections.abc import Callable
 from ..conf import settings
 from ..database import close_stale_connections
 from ..errors import BrokerUnavailable, ConfigurationError, OutboxBusy
+from ..models import OutboxQueue
 from ..signals import relay_idle, relay_leading
+from .cluster import ClusterGuard
+from .elsewhere import Elsewhere
 from .gate import TopicGate
 from .leases import Leases
 from .pipeline import Pipeline
@@ -25,6 +28,7 @@ log = logging.getLogger(__name__)
 _SHORTEST_PAUSE = 0.005
 _SWIFT_SECONDS = 5.0
 _CLOSED_PAUSE = 1.0
+_TIDY_EVERY = 5.0
 
 
 class Relay:
@@ -35,6 +39,7 @@ class Relay:
         batch_size: events read, sent and recorded at once.
         lease_seconds: how long our leases last without a sign of life.
         idle_seconds: longest pause between two looks at an empty outbox.
+        adopt_cluster: take whatever Kafka cluster answers for the outbox's own from now on.
 
     Raises:
         ConfigurationError: ``KAFKA_ENABLED`` is false, or a setting cannot be read.
@@ -47,6 +52,7 @@ class Relay:
         batch_size: int | None = None,
         lease_seconds: float | None = None,
         idle_seconds: float | None = None,
+        adopt_cluster: bool = False,
     ) -> None:
         if not settings.enabled:
             raise ConfigurationError(
@@ -59,10 +65,12 @@ class Relay:
         self.leases = Leases(using, lease_seconds or settings.relay_lease_seconds)
         self._tenure = Tenure(using, self.leases, type(self))
         self._gate = TopicGate(self._tenure.say)
-        self._engine = Pipeline(self._tenure, self._gate, self.batch_size)
+        cluster = ClusterGuard(using, adopt=adopt_cluster)
+        self._elsewhere = Elsewhere(using, self.leases.seconds + 1)
+        self._engine = Pipeline(self._tenure, self._gate, cluster, self.batch_size)
         self._patience = math.inf
         self._waiting_since: float | None = None
-        self._is_leading = False
+        self._next_tidying = 0.0
 
     @property
     def published(self) -> int:
@@ -77,21 +85,22 @@ class Relay:
         """Relay until :meth:`stop` is called.
 
         Raises:
+            ClusterChanged: Kafka is another cluster than before.
             AuthenticationFailed: Kafka does not accept our credentials.
         """
         self._loop(self._engine.advance, lambda sent: False)
 
     def drain(self) -> None:
-        """Relay until nothing that can be sent is left.
+        """Relay until nothing that can be sent is left, in the shards of other relays neither.
 
         Raises:
-            OutboxBusy: another relay is at work, and did not just die.
+            OutboxBusy: another relay holds what waits, and does not send it.
+            ClusterChanged: Kafka is another cluster than before.
             AuthenticationFailed: Kafka does not accept our credentials.
             TopicMissing: events remain whose topic does not exist.
             TopicRefused: events remain for a topic that we may not write to.
         """
-        self._patience = self.leases.seconds + 1
-        self._loop(self._engine.advance, lambda sent: sent == 0 and self._engine.is_empty())
+        self._loop(self._engine.advance, lambda sent: sent == 0 and self._is_empty())
         if not self._tenure.stopping.is_set():
             self._gate.raise_if_closed()
 
@@ -99,13 +108,14 @@ class Relay:
         """Relay at most one batch; return how many events were published.
 
         Raises:
-            OutboxBusy: another relay is at work, and did not just die.
+            OutboxBusy: other relays hold all shards, and give none of them to us.
+            ClusterChanged: Kafka is another cluster than before.
             AuthenticationFailed: Kafka does not accept our credentials.
             TopicMissing: events of the batch have a topic that does not exist.
             TopicRefused: events of the batch have a topic that we may not write to.
         """
         self._patience = self.leases.seconds + 1
-        self._loop(self._engine.round, lambda sent: True)
+        self._loop(self._engine.round, lambda sent: bool(self.leases.shards))
         if not self._tenure.stopping.is_set():
             self._gate.raise_if_closed()
         return self.published
@@ -133,7 +143,13 @@ class Relay:
                 told = self.published
             if time.monotonic() - worked_at > _SWIFT_SECONDS:
                 pause = min(pause * 1.5, self._longest_pause())
+            self._tidy()
             self._tenure.stopping.wait(pause)
+
+    def _tidy(self) -> None:
+        if self.leases.shards and time.monotonic() >= self._next_tidying:
+            OutboxQueue.objects.using(self.using).bring_home()
+            self._next_tidying = time.monotonic() + _TIDY_EVERY
 
     def _longest_pause(self) -> float:
         return max(_CLOSED_PAUSE if self._gate.closed() else 0.0, self.idle_seconds)
@@ -142,9 +158,8 @@ class Relay:
         """Work once; return how many events went out, and whether that was all."""
         try:
             close_stale_connections()
-            if self._lead():
-                sent = work()
-                return sent, enough(sent)
+            sent = work() if self._lead() else 0
+            return sent, enough(sent)
         except DATABASE_ERRORS as error:
             self._tenure.require_passing(error)
             self._tenure.wait(f"the database does not answer: {error}")
@@ -153,33 +168,41 @@ class Relay:
         return 0, False
 
     def _lead(self) -> bool:
-        """Hold on to our leases or take them; return whether we hold any."""
-        if self.leases.shards and self._tenure.holds():
-            return True
-        if self._is_leading:
+        """Hold on to our share of the shards, or take it; return whether we hold any."""
+        before = set(self.leases.shards)
+        if not before or not self._tenure.holds():
             self._engine.discard()
-            self._is_leading = False
-        if self.leases.acquire():
-            self._is_leading = True
+            before = set()
+        if self.leases.surplus():
+            self._engine.settle()  # nothing of them may be under way
+            self.leases.give_up(self.leases.surplus())
+        if not self.leases.acquire():
+            self._wait_for(self.leases.holder())
+            return False
+        if set(self.leases.shards) - before:
+            self._engine.restart()
+        if not before:
             relay_leading.send(type(self), using=self.using, owner=self.leases.owner)
-            return True
-        self._wait_for(self.leases.holder())
-        return False
+        return True
 
     def _wait_for(self, holder: str) -> None:
         self._waiting_since = self._waiting_since or time.monotonic()
         if time.monotonic() - self._waiting_since > self._patience:
             raise OutboxBusy(holder)
         self._tenure.wait(
-            f"another relay, {holder or 'just gone'}, holds the outbox's leases; taking over when "
-            "it ends",
-            min(1.0, self.leases.seconds / 3),
+            f"other relays, {holder or 'just gone'} among them, hold every shard; taking our share "
+            "as soon as one is free",
+            min(0.25, self.leases.seconds / 3),
         )
+
+    def _is_empty(self) -> bool:
+        ours, closed = self.leases.shards, self._gate.closed()
+        return self._engine.is_empty() and self._elsewhere.is_empty(ours, closed)
 
     def _end(self) -> None:
         try:
             self._engine.discard()
-            if self.leases.shards:
+            if self.leases.owner:
                 self.leases.release()
         except DATABASE_ERRORS as error:
             log.warning("The leases could not be given back; they expire by themselves: %s", error)

@@ -89,7 +89,7 @@ def _next(events: OutboxEventQuerySet, size: int) -> list[int]:
 def _queue_again(using: str, pks: Sequence[int]) -> int:
     with transaction.atomic(using=using):
         events = list(_sendable(using, pks).only("topic", "key"))
-        shards = OutboxSetup.objects.using(using).shards()
+        shards = OutboxSetup.objects.using(using).settled_shards()
         OutboxQueue.objects.using(using).bulk_create(
             OutboxQueue(event=event, shard=event.key_hash % shards, key_hash=event.key_hash)
             for event in events

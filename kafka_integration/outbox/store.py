@@ -13,8 +13,8 @@ from django.db import connections
 from ..conf import settings
 from ..errors import EventTooLarge, UnusableKey
 from ..models import OutboxEvent, OutboxQueue, OutboxSetup
-from ..models.lease import DEFAULT_SHARDS
 from ..models.queue import key_hash
+from ..models.setup import DEFAULT_SHARDS
 
 _ADVISORY_CLASS = 0x4B61666B  # "Kafk": keeps our locks apart from the application's own
 _ALL_KEYS = -1  # no key's hash is negative
@@ -127,6 +127,9 @@ def lock_all_keys(using: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_ADVISORY_CLASS, _ALL_KEYS])
 
 
+# A transaction that sees the past may not know of a change of the count: to lock the row makes it
+# fail, in PostgreSQL's usual way, and it has to be tried again. All others see the present, since
+# they lock the queue first, which a change of the count waits for.
 _APPEND = """
 WITH input AS (
     SELECT * FROM unnest(
@@ -143,7 +146,11 @@ WITH input AS (
 INSERT INTO kafka_outbox_queue
     (event_id, shard, key_hash, available_at, blocked, attempts, last_error)
 SELECT event.id,
-       mod(input.key_hash, coalesce((SELECT shard_count FROM kafka_outbox_setup), %s)),
+       mod(input.key_hash, coalesce(
+           CASE WHEN current_setting('transaction_isolation') LIKE 'read %%'
+                THEN (SELECT shard_count FROM kafka_outbox_setup)
+                ELSE (SELECT shard_count FROM kafka_outbox_setup FOR SHARE)
+           END, %s)),
        input.key_hash, input.available_at, false, 0, ''
 FROM input JOIN event USING (event_id) ORDER BY input.place
 """

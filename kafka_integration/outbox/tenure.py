@@ -46,7 +46,7 @@ class Tenure:
             self.say(
                 "our leases have run out; what was under way is read again by their next owner"
             )
-            self.leases.shards = []
+            self.leases.lose()
         return bool(self.leases.shards)
 
     def await_answers(self, producer: EventProducer) -> bool:

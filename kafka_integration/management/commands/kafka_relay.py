@@ -18,16 +18,24 @@ class Command(BaseCommand):
 
     help = (
         "Send the events in the outbox to Kafka. Without an option it runs until SIGTERM or "
-        "SIGINT, waits while Kafka or the database is away, and loses nothing. A second relay on "
-        "the same outbox waits until the first one ends; with --once or --drain it gives up when "
-        "the first is alive. Exit codes: 0 clean end, 1 error."
+        "SIGINT, waits while Kafka or the database is away, and loses nothing. Several relays "
+        "on one outbox share its shards: each takes its part, and when one comes, ends or dies the "
+        "others make room or take over. Exit codes: 0 clean end, 1 error."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         mode = parser.add_mutually_exclusive_group()
-        mode.add_argument("--once", action="store_true", help="send at most one batch, then end")
         mode.add_argument(
-            "--drain", action="store_true", help="send until nothing sendable is left, then end"
+            "--once",
+            action="store_true",
+            help="send at most one batch of our share, then end; an error if other relays hold "
+            "every shard and give us none",
+        )
+        mode.add_argument(
+            "--drain",
+            action="store_true",
+            help="send until nothing sendable is left in the whole outbox, then end. Other relays "
+            "may help; an error if one holds shards and sends nothing of what waits in them",
         )
         parser.add_argument(
             "--timeout",
@@ -45,6 +53,12 @@ class Command(BaseCommand):
             help=f"events sent and recorded at once (default: {settings.relay_batch_size})",
         )
         parser.add_argument("--database", default="default", help="alias of the outbox's database")
+        parser.add_argument(
+            "--adopt-cluster",
+            action="store_true",
+            help="send to the Kafka cluster that answers although the outbox was sent to another "
+            "one before, and remember it: for a Kafka that was made anew or has moved for good",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -58,7 +72,11 @@ class Command(BaseCommand):
 
     def _run(self, *, drain: bool, once: bool, timeout: float | None, **options: Any) -> bool:
         """Relay, and return whether that ended before the time was over."""
-        relay = Relay(options["database"], batch_size=options["batch_size"])
+        relay = Relay(
+            options["database"],
+            batch_size=options["batch_size"],
+            adopt_cluster=options["adopt_cluster"],
+        )
         run = relay.drain if drain else relay.once if once else relay.run
         stopped = stop_after(timeout, relay.stop)
         with RelayProgress(self.stdout), stopping_on_signals(relay.stop), stopped as expired:

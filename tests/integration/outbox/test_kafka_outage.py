@@ -94,4 +94,4 @@ def test_a_signal_ends_a_relay_in_mid_batch(
 
 def _assert_left_in_order(waiting: int) -> None:
     assert OutboxQueue.objects.filter(attempts=0, last_error="", blocked=False).count() == waiting
-    assert not OutboxLease.objects.exclude(owner="").exists()
+    assert not OutboxLease.objects.taken().exists()

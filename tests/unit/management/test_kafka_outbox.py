@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,7 +17,15 @@ from django.test import override_settings
 from django.utils import timezone
 
 from kafka_integration.management.outbox_parser import model, moment, span
-from kafka_integration.models import OutboxDelivery, OutboxEvent, OutboxHold, OutboxQueue, Outcome
+from kafka_integration.models import (
+    OutboxDelivery,
+    OutboxEvent,
+    OutboxHold,
+    OutboxQueue,
+    OutboxSetup,
+    Outcome,
+)
+from kafka_integration.outbox.leases import Leases
 from tests.sample.models import Sample
 from tests.unit.outbox.conftest import ALL, TOPIC, queued, stored
 from tests.unit.outbox.test_selection import hold
@@ -77,6 +86,30 @@ class TestStats:
             "kafka_integration.management.outbox_console.sessions", lambda using: None
         )
         assert "Nothing is stuck." in run("stats")
+
+    def test_the_relays_that_are_alive(self, db: None) -> None:
+        assert "No relay is alive." in run("stats", "--no-kafka")
+        OutboxSetup.objects.create(shard_count=2)
+        for _ in range(2):
+            Leases("default", 30).acquire()
+        lines = run("stats", "--no-kafka").splitlines()
+        [first, second] = [line for line in lines if f":{os.getpid()} " in line][:2]
+        assert first.split()[1:] == ["0-1"]
+        assert "none; it stands by" in second
+
+
+class TestReshard:
+    def test_it_says_what_it_did(self, db: None) -> None:
+        assert "The outbox has 4 shards now; it had 16." in run("reshard", "4")
+        assert json.loads(run("reshard", "8", "--json")) == {"shards": 8, "before": 4}
+
+    def test_events_that_wait_are_counted_and_the_cure_is_named(
+        self, held: list[OutboxQueue]
+    ) -> None:
+        code, text = fails("reshard", "4")
+        assert code == 1
+        assert "while events wait (4)" in text
+        assert "--drain" in text
 
 
 class TestRetry:

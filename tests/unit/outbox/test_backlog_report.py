@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from kafka_integration.models import OutboxDelivery, OutboxQueue, Outcome
+from kafka_integration.models import OutboxDelivery, OutboxQueue, OutboxSetup, Outcome
 from kafka_integration.outbox import backlog_report as room
 from kafka_integration.outbox.backlog_report import Count, backlog_report
 from kafka_integration.outbox.leases import Leases
+from kafka_integration.outbox.reshard import reshard
 from tests.unit.outbox.conftest import TOPIC
 from tests.unit.outbox.test_selection import hold
 
@@ -50,6 +51,24 @@ def test_who_holds_which_lease_until_when(db: None) -> None:
     assert all(lease.seconds is not None and 20 < lease.seconds <= 30 for lease in found)
     leases.release()
     assert {(lease.owner, lease.seconds) for lease in backlog_report().leases} == {("", None)}
+
+
+def test_which_relays_are_alive_with_their_shards(db: None) -> None:
+    OutboxSetup.objects.create(shard_count=1)
+    first, second = Leases("default", 30), Leases("default", 30)
+    first.acquire()
+    second.acquire()
+    assert [relay.shards for relay in backlog_report().relays] == [(0,), ()]
+    assert backlog_report().relays[0].name == first.holder()
+    first.release()
+    second.release()
+    assert backlog_report().relays == ()
+
+
+def test_shards_that_a_smaller_outbox_no_longer_has_are_left_out(db: None) -> None:
+    Leases("default", 30).acquire()
+    reshard(2)
+    assert [lease.shard for lease in backlog_report().leases] == [0, 1]
 
 
 def test_what_became_of_events(stored: Stored) -> None:

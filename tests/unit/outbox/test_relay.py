@@ -29,13 +29,15 @@ from kafka_integration.models import (
     OutboxHold,
     OutboxLease,
     OutboxQueue,
+    OutboxRelay,
+    OutboxSetup,
 )
 from kafka_integration.outbox import gate, pipeline, reader, tenure
 from kafka_integration.outbox.batch import record
 from kafka_integration.outbox.leases import Leases
 from kafka_integration.outbox.relay import Relay
 from kafka_integration.outbox.scan import QueueRow, read
-from kafka_integration.signals import batch_relayed, event_held, relay_waiting
+from kafka_integration.signals import batch_relayed, event_held, relay_idle, relay_waiting
 from tests.unit.outbox.conftest import TOPIC, FakeKafka
 
 Queued = Callable[..., list[QueueRow]]
@@ -48,9 +50,13 @@ class FakeAdmin:
     def __init__(self) -> None:
         self.errors: dict[str, BrokerError] = {}
         self.asked: list[str] = []
+        self.cluster = "first-cluster"
 
     def __call__(self, timeout: float) -> FakeAdmin:
         return self
+
+    def cluster_id(self) -> str:
+        return self.cluster
 
     def missing(self, topics: Iterable[str]) -> set[str]:
         found = set()
@@ -301,7 +307,7 @@ def test_a_second_relay_waits_and_names_the_first(
         relay.drain()
     finally:
         relay_waiting.disconnect(release)
-    assert f"another relay, {first.owner.rpartition(':')[0]}, holds" in said[0]
+    assert f"other relays, {first.owner.rpartition(':')[0]} among them, hold every" in said[0]
     assert not OutboxQueue.objects.exists()
 
 
@@ -326,6 +332,63 @@ def test_a_relay_that_lost_its_leases_while_it_looked_hands_nothing_over(
     assert kafka.written == []
     assert any("leases have run out" in line for line in said)
     assert OutboxLease.objects.filter(owner="other:1:x").count() == 16
+
+
+def test_surplus_is_handed_over_between_batches(kafka: FakeKafka, queued: Queued) -> None:
+    rows = queued(*"abcdefgh")
+    relay, other = Relay(batch_size=2), Leases("default", 30)
+    kept: list[int] = []
+
+    def join(key: str, value: bytes) -> BrokerError | None:
+        if not other.owner:
+            other.acquire()
+            relay.leases._in_doubt = True  # let it renew before the next batch
+        elif len(kafka.waits) > 1 and not kept:
+            kept.extend(relay.leases.shards)
+            relay.stop()
+        return None
+
+    kafka.answer = join
+    relay.run()
+    assert kept == list(range(8))
+    shards = {row.key: row.shard for row in rows}
+    assert [key for key, _ in kafka.written[:2]] == ["a", "b"], "its first batch is finished"
+    assert {shards[key] for key, _ in kafka.written[2:]} <= set(kept)
+    assert set(OutboxRelay.objects.values_list("owner", flat=True)) == {other.owner}
+
+
+@pytest.mark.parametrize("tampered", [{"owner": "other:1:x"}, {"epoch": 7}], ids=["owner", "epoch"])
+def test_a_shard_that_was_tampered_with_is_neither_recorded_nor_sent_again(
+    kafka: FakeKafka, queued: Queued, said: list[str], tampered: dict[str, Any]
+) -> None:
+    rows = queued(*"abcdefgh")
+    stolen = rows[0].shard
+    others = sum(row.shard != stolen for row in rows)
+    relay = Relay()
+
+    def tamper(key: str, value: bytes) -> BrokerError | None:
+        OutboxLease.objects.filter(shard=stolen).update(
+            **tampered, expires_at=timezone.now() + timedelta(days=1)
+        )
+        if len(kafka.written) > 3 * len(rows):
+            relay.stop()  # it sends the same again and again
+        return None
+
+    def stop(reason: str = "run out", **_: Any) -> None:
+        if "run out" in reason:
+            relay.stop()
+
+    kafka.answer = tamper
+    relay_waiting.connect(stop)
+    relay_idle.connect(stop)
+    try:
+        relay.run()
+    finally:
+        relay_waiting.disconnect(stop)
+        relay_idle.disconnect(stop)
+    assert len(kafka.written) == len(rows), "nothing is sent once more"
+    assert OutboxDelivery.objects.count() == others
+    assert set(OutboxQueue.objects.values_list("shard", flat=True)) == {stolen}
 
 
 def test_a_relay_that_lost_its_leases_while_it_sent_records_nothing(
@@ -434,6 +497,47 @@ def test_a_drain_beside_a_living_relay_gives_up_and_names_it(
         Relay(lease_seconds=0.1).drain()
     assert caught.value.holder == first.owner.rpartition(":")[0]
     assert OutboxQueue.objects.count() == 1
+    with pytest.raises(OutboxBusy, match="nor handed one over"):
+        Relay(lease_seconds=0.1).once()
+    assert OutboxRelay.objects.get().owner == first.owner
+
+
+def test_a_drain_ends_when_another_relay_has_sent_what_it_holds(
+    kafka: FakeKafka, queued: Queued
+) -> None:
+    queued("a")
+    first = Leases("default", 60)
+    assert first.acquire()
+
+    def send(**_: Any) -> None:
+        OutboxQueue.objects.all().delete()
+
+    relay_waiting.connect(send)
+    try:
+        Relay(lease_seconds=5).drain()
+    finally:
+        relay_waiting.disconnect(send)
+    assert kafka.written == []
+
+
+def test_another_cluster_is_refused_before_anything_is_sent(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin
+) -> None:
+    queued("a")
+    Relay().drain()
+    queued("b")
+    admin.cluster = "second-cluster"
+    with pytest.raises(CommandError, match=r"cluster first-cluster.*cluster second-cluster"):
+        call_command("kafka_relay", "--drain")
+    assert [key for key, _ in kafka.written] == ["a"]
+    assert not OutboxLease.objects.exclude(owner="").exists()
+    call_command("kafka_relay", "--drain", "--adopt-cluster")
+    assert [key for key, _ in kafka.written] == ["a", "b"]
+
+
+def test_a_cluster_is_adopted_although_nothing_waits(kafka: FakeKafka, admin: FakeAdmin) -> None:
+    call_command("kafka_relay", "--drain", "--adopt-cluster")
+    assert OutboxSetup.objects.cluster_id() == "first-cluster"
 
 
 def test_the_command_says_who_leads_what_it_did_and_when_there_was_nothing(
@@ -448,3 +552,10 @@ def test_the_command_says_who_leads_what_it_did_and_when_there_was_nothing(
     assert "sends the outbox of database 'default' to broker." in out.getvalue()
     assert "Published 1 event in" in out.getvalue()
     assert "Kafka was not asked" not in out.getvalue()
+
+
+def test_what_is_in_no_shard_is_found_and_sent(kafka: FakeKafka, queued: Queued) -> None:
+    queued("a", "b")
+    OutboxQueue.objects.update(shard=99)
+    Relay().drain()
+    assert [key for key, _ in kafka.written] == ["a", "b"]

@@ -6,7 +6,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("kafka_integration", "0001_initial")]
+    dependencies = [("kafka_integration", "0002_relays")]
 
     operations = [
         migrations.RemoveIndex(model_name="outboxqueue", name="kafka_outbox_queue_sendable"),
