@@ -1,0 +1,72 @@
+"""The command line: ``python -m tests.storm``, with native services that it may stop."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from devops.native.services import Services
+
+from . import ledger, report, topics
+from .checker import Checker, Verdict
+from .plan import draw
+from .stage import Stage
+from .weather import Weather
+
+AT_LEAST_ONCE, EXACTLY_ONCE = "at-least-once", "exactly-once"
+
+
+def main() -> int:
+    """Do what the command line says; exit code 0 if every promise was kept."""
+    options = _parser().parse_args()
+    began = time.monotonic()
+    logs = Path(tempfile.mkdtemp(prefix=f"storm-{options.seed}-"))
+    stage = Stage(Services())
+    stage.prepare(logs / "migrate.log")
+    plan = draw(options.seed, options.events, options.faults)
+    weather = Weather(stage, plan, options.mode == EXACTLY_ONCE, logs)
+    report.say(f"seed {plan.seed}: about {plan.seconds:.0f} s; logs in {logs}")
+    weather.blow()
+    verdict = _judge(stage, options.mode == EXACTLY_ONCE)
+    seconds = time.monotonic() - began
+    print(report.line(plan.seed, options.mode, len(weather.done), verdict, seconds), flush=True)
+    found = report.wrong(verdict, plan.events, options.mode == EXACTLY_ONCE)
+    found += weather.surprises
+    if len(weather.done) < options.faults:
+        found.append(f"only {len(weather.done)} of {options.faults} faults could be carried out")
+    return _conclude(found, logs, keep=options.keep_logs)
+
+
+def _judge(stage: Stage, exactly_once: bool) -> Verdict:
+    report.say("reading the topics and the ledger")
+    committed = ledger.committed(stage.database, stage.topics)
+    records = topics.read(stage.broker, stage.topics.values(), exactly_once)
+    return Checker(committed, exactly_once).judge(records)
+
+
+def _conclude(found: list[report.Finding], logs: Path, *, keep: bool) -> int:
+    for text in report.first(found):
+        report.say(text)
+    if found or keep:
+        report.say(f"the logs of all processes are in {logs}")
+    else:
+        shutil.rmtree(logs)
+    return 1 if found else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="draws faults, acts and keys")
+    parser.add_argument("--events", type=int, default=100_000, help="committed at least")
+    parser.add_argument("--faults", type=int, default=30, help="how many things go wrong")
+    parser.add_argument("--mode", choices=[AT_LEAST_ONCE, EXACTLY_ONCE], default=AT_LEAST_ONCE)
+    parser.add_argument("--keep-logs", action="store_true", help="keep them after a success too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
