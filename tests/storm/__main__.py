@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,8 @@ AT_LEAST_ONCE, EXACTLY_ONCE = "at-least-once", "exactly-once"
 def main() -> int:
     """Do what the command line says; exit code 0 if every promise was kept."""
     options = _parser().parse_args()
+    # An exception, so that no frozen process is left behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     began = time.monotonic()
     logs = Path(tempfile.mkdtemp(prefix=f"storm-{options.seed}-"))
     stage = Stage(Services())

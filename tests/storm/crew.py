@@ -44,7 +44,7 @@ class Member:
         """Send a signal; the end that it leads to is then no surprise."""
         if self.process is None:
             return
-        if signum == SIGKILL:
+        if signum in (SIGKILL, SIGTERM):  # a process that has just begun has no handler yet
             self.expected.add(-signum)
         self.process.send_signal(signum)
 
