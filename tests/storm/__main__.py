@@ -12,7 +12,7 @@ from pathlib import Path
 
 from devops.native.services import Services
 
-from . import ledger, report, topics
+from . import deliveries, ledger, report, topics
 from .checker import Checker, Verdict
 from .plan import draw
 from .stage import Stage
@@ -34,21 +34,24 @@ def main() -> int:
     weather = Weather(stage, plan, options.mode == EXACTLY_ONCE, logs)
     report.say(f"seed {plan.seed}: about {plan.seconds:.0f} s; logs in {logs}")
     weather.blow()
-    verdict = _judge(stage, options.mode == EXACTLY_ONCE)
+    exactly_once = options.mode == EXACTLY_ONCE
+    verdict, misrecorded = _judge(stage, exactly_once)
     seconds = time.monotonic() - began
     print(report.line(plan.seed, options.mode, len(weather.done), verdict, seconds), flush=True)
-    found = report.wrong(verdict, plan.events, options.mode == EXACTLY_ONCE)
-    found += weather.surprises
+    found = report.wrong(verdict, plan.events, exactly_once)
+    found += [*misrecorded, *weather.surprises]
     if len(weather.done) < options.faults:
         found.append(f"only {len(weather.done)} of {options.faults} faults could be carried out")
     return _conclude(found, logs, keep=options.keep_logs)
 
 
-def _judge(stage: Stage, exactly_once: bool) -> Verdict:
+def _judge(stage: Stage, exactly_once: bool) -> tuple[Verdict, list[str]]:
+    """Compare ledger and topics, and the outbox's own records with them."""
     report.say("reading the topics and the ledger")
     committed = ledger.committed(stage.database, stage.topics)
     records = topics.read(stage.broker, stage.topics.values(), exactly_once)
-    return Checker(committed, exactly_once).judge(records)
+    misrecorded = deliveries.misrecorded(deliveries.sent(stage.database), records)
+    return Checker(committed, exactly_once).judge(records), list(misrecorded)
 
 
 def _conclude(found: list[report.Finding], logs: Path, *, keep: bool) -> int:
