@@ -45,14 +45,14 @@ def committed(database: str, topics: dict[str, str]) -> dict[Unit, int]:
 
 def count(database: str) -> int:
     """Return about how many events are committed by now; deleted cards are left out."""
-    with psycopg.connect(database, connect_timeout=2) as connection:
+    with psycopg.connect(database, connect_timeout=10) as connection:
         [(number,)] = connection.execute(_COUNT).fetchall()
     return int(number)
 
 
 def waiting(database: str) -> int:
     """Return how many events wait in the outbox's queue."""
-    with psycopg.connect(database, connect_timeout=2) as connection:
+    with psycopg.connect(database, connect_timeout=10) as connection:
         query = "SELECT count(*) FROM kafka_outbox_queue"
         [(number,)] = connection.execute(query).fetchall()
     return int(number)

@@ -17,7 +17,8 @@ from .plan import RELAYS, WRITERS, Fault, Plan
 from .report import say
 from .stage import Stage
 
-_DRAIN_SECONDS = 180.0
+_DRAIN_SECONDS = 300.0
+_STUCK_SECONDS = 60.0
 
 
 class Weather:
@@ -99,10 +100,15 @@ class Weather:
         return committed
 
     def _drain(self) -> None:
-        deadline = time.monotonic() + _DRAIN_SECONDS
+        """Wait until the queue is empty, or shrinks no more."""
+        started = moved = time.monotonic()
+        before = 0
         while waiting := ledger.waiting(self.stage.database):
-            if time.monotonic() > deadline:
-                say(f"{waiting} events are still waiting after {_DRAIN_SECONDS:g} s")
+            now = time.monotonic()
+            moved = now if waiting != before else moved
+            before = waiting
+            if now > min(moved + _STUCK_SECONDS, started + _DRAIN_SECONDS):
+                say(f"given up waiting for {waiting} events that are still in the queue")
                 return
             self.relays.revive()
             time.sleep(0.2)
