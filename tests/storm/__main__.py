@@ -29,12 +29,12 @@ def main() -> int:
     began = time.monotonic()
     logs = Path(tempfile.mkdtemp(prefix=f"storm-{options.seed}-"))
     stage = Stage(Services())
-    stage.prepare(logs / "migrate.log")
+    exactly_once = options.mode == EXACTLY_ONCE
+    stage.prepare(logs / "prepare.log", exactly_once)
     plan = draw(options.seed, options.events, options.faults)
-    weather = Weather(stage, plan, options.mode == EXACTLY_ONCE, logs)
+    weather = Weather(stage, plan, exactly_once, logs)
     report.say(f"seed {plan.seed}: about {plan.seconds:.0f} s; logs in {logs}")
     weather.blow()
-    exactly_once = options.mode == EXACTLY_ONCE
     verdict, misrecorded = _judge(stage, exactly_once)
     seconds = time.monotonic() - began
     print(report.line(plan.seed, options.mode, len(weather.done), verdict, seconds), flush=True)

@@ -61,25 +61,27 @@ class Stage:
             "KAFKA_RELAY_LEASE_SECONDS": f"{LEASE_SECONDS:g}",
         }
 
-    def prepare(self, log: Path) -> None:
+    def prepare(self, log: Path, exactly_once: bool) -> None:
         """Make database, tables and topics.
 
         Args:
-            log: the file that takes what the migration says.
+            log: the file that takes what commands say.
+            exactly_once: make the catalogue's topics too, one of which holds the relays' progress.
         """
         with psycopg.connect(self._found["DATABASE_URL"], autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE storm_{self.run}")
-        command = [sys.executable, "manage.py", "migrate", "--run-syncdb"]
-        with log.open("wb") as output:
-            subprocess.run(
-                command,
-                cwd=ROOT,
-                env=self.environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=True,
-            )
+        self._manage(log, self.environment, "migrate", "--run-syncdb")
+        if exactly_once:
+            catalogued = {**self.environment}
+            del catalogued["KAFKA_TOPICS_FILE"]
+            self._manage(log, catalogued, "kafka_topics", "apply")
         topics.make(self.broker, self.topics.values())
+
+    def _manage(self, log: Path, environment: dict[str, str], *arguments: str) -> None:
+        command = [sys.executable, "manage.py", *arguments]
+        with log.open("ab") as out:
+            err = subprocess.STDOUT
+            subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=err, check=True)
 
     def require_same_place(self) -> None:
         """Make sure that the services came back where the crew looks for them.
