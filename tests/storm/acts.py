@@ -7,57 +7,25 @@ order of their keys, so that acts seldom deadlock.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from random import Random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from django.db import transaction
 from django.db.models import F
 
 from kafka_integration import publish
+from kafka_integration.errors import EventTooLarge
 
 from .events import TOPICS, Told
 from .models import Card, Counter, Grave, Note, Word
+from .writer import SHARED, Writer
 
-HOT = [f"hot-{number}" for number in range(3)]
-SHARED = [*HOT, *(f"shared-{number:02d}" for number in range(40))]
-
-Pair = tuple[str, int]
+TOO_MUCH = 1_100_000
+"""More bytes than an event may have."""
 
 
 class Regret(Exception):
     """Raised to roll a transaction back."""
-
-
-@dataclass
-class Writer:
-    """Who writes.
-
-    Args:
-        name: of this writer; keys that begin with it are touched by no other.
-        bulk: how many events a bulk act makes.
-        rng: draws acts and keys.
-    """
-
-    name: str
-    bulk: int
-    rng: Random
-    mortal: list[str] = field(default_factory=list)
-
-    @property
-    def own(self) -> list[str]:
-        """The keys that only this writer uses."""
-        return [f"{self.name}-{number}" for number in range(20)]
-
-    def some(self, keys: Sequence[str], count: int) -> list[str]:
-        """Draw distinct keys."""
-        return self.rng.sample(keys, min(count, len(keys)))
-
-    def few(self) -> list[str]:
-        """Draw one to three keys, mostly shared with others."""
-        keys = SHARED if self.rng.random() < 0.7 else self.own
-        hot = [self.rng.choice(HOT)] if self.rng.random() < 0.3 else []
-        return sorted({*hot, *self.some(keys, self.rng.randint(1, 3))})
 
 
 def prepare(writer: Writer) -> None:
@@ -73,8 +41,19 @@ def save_card(writer: Writer) -> int:
     """Save outside of ``atomic``, so that the model's own transaction is the only one."""
     card = Card.objects.get(pk=writer.rng.choice(writer.own))
     card.number += 1
+    card.weight = 0
     card.save()
     return 1
+
+
+def save_too_much(writer: Writer) -> int:
+    """Save outside of ``atomic`` what no event can tell: the row must stay as it was."""
+    card = Card.objects.get(pk=writer.rng.choice(writer.own))
+    card.number += 1
+    card.weight = TOO_MUCH
+    with suppress(EventTooLarge):
+        card.save()
+    return 0
 
 
 def save_shared_cards(writer: Writer) -> int:
@@ -193,6 +172,7 @@ def delete_cards(writer: Writer) -> int:
 
 ACTS: dict[Callable[[Writer], int], float] = {
     save_card: 10,
+    save_too_much: 1,
     save_shared_cards: 8,
     save_notes: 8,
     say_words: 6,
@@ -219,7 +199,7 @@ def _raise_cards(keys: Iterable[str], *, doomed: bool = False) -> int:
     return Card.objects.filter(pk__in=list(keys)).update(number=F("number") + 1, **change)
 
 
-def _numbered(kind: str, keys: Iterable[str]) -> list[Pair]:
+def _numbered(kind: str, keys: Iterable[str]) -> list[tuple[str, int]]:
     """Give each key its next number, under a lock that is held until the transaction ends."""
     names = [f"{kind}-{key}" for key in keys]
     rows = Counter.objects.select_for_update().filter(key__in=set(names)).order_by("key")

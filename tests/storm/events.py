@@ -28,12 +28,15 @@ class Told(EventData):
 class CardTold(Told):
     """A card was created, changed or deleted; the deletion has the number after the last."""
 
+    ballast: str
+
     @classmethod
     def from_instance(cls, change: Change) -> Self:
         """Take the number from the row."""
         card: Card = change.instance
         number = card.number + (change.kind == "deleted")
-        return cls(key=card.pk, number=number, doomed=card.doomed)
+        ballast = "x" * card.weight
+        return cls(key=card.pk, number=number, doomed=card.doomed, ballast=ballast)
 
 
 def key(note: Note) -> str:

@@ -9,10 +9,14 @@ from django.db import models
 
 
 class Card(models.Model):
-    """Told at each change: its events are 1 to ``number``, and one more when it is deleted."""
+    """Told at each change: its events are 1 to ``number``, and one more when it is deleted.
+
+    Its events are as large as its ``weight`` in bytes, and some more.
+    """
 
     id = models.CharField(max_length=50, primary_key=True)
     number = models.IntegerField(default=1)
+    weight = models.IntegerField(default=0)
     doomed = models.BooleanField(default=False)
 
 

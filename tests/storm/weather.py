@@ -127,6 +127,6 @@ class Weather:
         def command(life: int) -> list[str]:
             seed = f"{self.plan.seed}/{number}/{life}"
             given = ["--name", name, "--seed", seed, "--burst", str(self.plan.burst)]
-            return ["-m", "tests.storm.writers", *given, "--began", f"{self._began}"]
+            return ["-m", "tests.storm.writing", *given, "--began", f"{self._began}"]
 
         return Member(name, command, self.stage.environment, logs / f"{name}.log")

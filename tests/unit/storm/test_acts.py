@@ -11,9 +11,10 @@ import pytest
 
 from kafka_integration.models import OutboxEvent
 from tests.storm import acts
-from tests.storm.acts import ACTS, Writer
+from tests.storm.acts import ACTS
 from tests.storm.events import TOPICS
 from tests.storm.models import Card, Grave, Note, Word
+from tests.storm.writer import Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,4 +1,4 @@
-"""One writer in a process of its own: ``python -m tests.storm.writers``, until SIGTERM.
+"""One writer in a process of its own: ``python -m tests.storm.writing``, until SIGTERM.
 
 It writes a burst at each beat. When the database goes away it waits and goes on; whether its last
 commit was one is the ledger's to say.
@@ -17,6 +17,7 @@ import django
 from django.db import InterfaceError, OperationalError, connection
 
 from .plan import allowed
+from .writer import Writer
 
 log = logging.getLogger("tests.storm.writer")
 
@@ -47,7 +48,7 @@ def run(name: str, rng: Random, burst: int, began: float, stop: Flag) -> None:
         began: when the storm began, Unix time.
         stop: set when it is to end.
     """
-    from .acts import ACTS, Writer, prepare  # models need a Django that is set up
+    from .acts import ACTS, prepare  # models need a Django that is set up
 
     writer = Writer(name, max(5, burst // 8), rng)
     acts, weights = list(ACTS), list(ACTS.values())
