@@ -10,9 +10,12 @@ CHECK  := DEBUG=on MEDIAJIRA_ENV_FILE= DATABASE_URL= $(BIN)/python manage.py
 
 EVENTS ?= 100000
 BATCH  ?= 2000
+SEED   ?= 1
+FAULTS ?= 30
+MODE   ?= at-least-once
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit services services-down up down bench-relay wheel format clean
+.PHONY: help demo test check unit services services-down up down storm bench-relay wheel format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +50,10 @@ up: ## Start everything in Docker (docker-compose.dev.yml)
 down: ## Stop what `make up` started; data is kept
 	docker compose -f docker-compose.dev.yml down
 
+storm: $(VENV)/development ## Kill and freeze all parts while events flow, then compare (SEED=, EVENTS=, FAULTS=, MODE=)
+	@MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) run --native -- $(BIN)/python -m tests.storm \
+		--seed $(SEED) --events $(EVENTS) --faults $(FAULTS) --mode $(MODE)
+
 bench-relay: $(VENV)/development ## The relay's speed beside a bare produce loop (EVENTS=, BATCH=)
 	@$(NATIVE) run -- $(BIN)/python -m benchmarks.relay --events $(EVENTS) --batch-size $(BATCH)
 
@@ -59,6 +66,7 @@ format: $(VENV)/development ## Format the code
 
 clean: ## Remove the environment, caches and data of native services
 	-@test -x $(BIN)/python && $(NATIVE) down
+	-@test -x $(BIN)/python && MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) down
 	rm -rf $(VENV) .native .mypy_cache .ruff_cache .pytest_cache dist build
 
 $(VENV)/runtime: requirements.txt

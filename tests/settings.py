@@ -14,7 +14,7 @@ from mediajira.settings import *  # noqa: F403  # the environment must be set fi
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample"]  # noqa: F405  # from the star import above
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample", "tests.storm"]  # noqa: F405  # from the star import above
 
 # A second database, for events that must go where their rows go.
 DATABASES["other"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}  # noqa: F405  # from the star import above

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from signal import Signals
 
 from . import choice
 from .errors import NativeError
 from .folder import VARIABLE
 from .services import NAMES, Services
+
+SIGNALS = ("STOP", "CONT", "TERM", "INT", "QUIT", "KILL")
 
 Action = Callable[[Services, argparse.Namespace], int]
 
@@ -68,6 +71,12 @@ def _one(services: Services, options: argparse.Namespace) -> int:
     return 0
 
 
+def _signal(services: Services, options: argparse.Namespace) -> int:
+    for name in options.services:
+        services.signal(name, Signals[f"SIG{options.signal}"])
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m devops.native",
@@ -93,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_one(add("start", _one, "Start a service, with the port and data it had."))
     _add_one(add("stop", _one, "Stop a service and keep its port and data."))
     _add_one(add("restart", _one, "Stop a service and start it again."))
+    send = add(
+        "signal", _signal, "Send a signal to a service: STOP freezes it, CONT lets it go on."
+    )
+    send.add_argument("signal", choices=SIGNALS, metavar="SIGNAL", help="|".join(SIGNALS))
+    _add_one(send)
     run = add("run", _run, RUN_HELP)
     run.add_argument("--native", action="store_true", help="use native services in any case")
     run.add_argument("program", metavar="CMD", help="the command, after --")

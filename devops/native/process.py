@@ -107,15 +107,15 @@ def stop(pid: int, started: str, signum: signal.Signals, seconds: float) -> None
     for attempt, patience in ((signum, seconds), (signal.SIGKILL, KILL_SECONDS)):
         if not alive(pid, started):
             return
-        _send(pid, attempt)
+        send(pid, attempt)
         # A process that a test has frozen hears nothing until it goes on.
-        _send(pid, signal.SIGCONT)
+        send(pid, signal.SIGCONT)
         if _wait_gone(pid, started, patience):
             return
     raise StopFailedError(pid)
 
 
-def _send(pid: int, signum: signal.Signals) -> None:
+def send(pid: int, signum: signal.Signals) -> None:
     """Signal a process that may end at the same moment."""
     try:
         os.kill(pid, signum)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from . import ports, process
-from .errors import StartFailedError
+from .errors import NotRunningError, StartFailedError
 from .folder import Folder
 from .state import Record, State
 
@@ -76,13 +76,28 @@ class Service(ABC):
                 raise StartFailedError(self.name, "ended while it was starting", self._log)
             time.sleep(0.3)
 
-    def stop(self) -> None:
-        """Stop the recorded process and keep its data and ports."""
+    def stop(self, signum: signal.Signals | None = None) -> None:
+        """Stop the recorded process and keep its data and ports.
+
+        Args:
+            signum: how to ask it to end; None means the orderly way.
+        """
         record = self.record
-        process.stop(record.pid, record.started, self.stop_signal, self.stop_seconds)
+        process.stop(record.pid, record.started, signum or self.stop_signal, self.stop_seconds)
         record.pid, record.started = 0, ""
         if record.folder:
             self.state.put(record)
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send a signal to the recorded process, and leave the record alone.
+
+        Raises:
+            NotRunningError: it does not run.
+        """
+        record = self.record
+        if not record.alive:
+            raise NotRunningError([self.name])
+        process.send(record.pid, signum)
 
     def forget(self) -> None:
         """Stop, then remove the data."""

@@ -6,6 +6,8 @@
     services.up()
     services.stop("kafka")      # SIGTERM; its port and data are kept
     services.start("kafka")
+    services.signal("kafka", SIGSTOP)   # frozen; its connections stay
+    services.signal("kafka", SIGCONT)
     services.environment()      # {"KAFKA_BROKER": "127.0.0.1:…", …}
     services.down()             # stops all and removes their data
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from signal import Signals
 
 from . import classpath, packages
 from .errors import NativeError, NotRunningError
@@ -63,10 +66,22 @@ class Services:
         """Start one service, with its port and data if it ran before."""
         self.up([name])
 
-    def stop(self, name: str) -> None:
-        """Stop one service and keep its port and data."""
+    def stop(self, name: str, signum: Signals | None = None) -> None:
+        """Stop one service and keep its port and data.
+
+        Args:
+            signum: how to ask it to end, such as ``SIGKILL``; None means the orderly way.
+        """
         with self.folder.locked():
-            self._members([name])[name].stop()
+            self._members([name])[name].stop(signum)
+
+    def signal(self, name: str, signum: Signals) -> None:
+        """Send a signal to one service: ``SIGSTOP`` freezes it, ``SIGCONT`` lets it go on.
+
+        Raises:
+            NotRunningError: it does not run.
+        """
+        self._members([name])[name].signal(signum)
 
     def restart(self, name: str) -> None:
         """Stop one service and start it again."""
