@@ -13,9 +13,10 @@ BATCH  ?= 2000
 SEED   ?= 1
 FAULTS ?= 30
 MODE   ?= at-least-once
+ROUNDS ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit services services-down up down storm bench-relay wheel format clean
+.PHONY: help demo test check unit services services-down up down storm bench-relay bench-capture wheel format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ storm: $(VENV)/development ## Kill and freeze all parts while events flow, then 
 
 bench-relay: $(VENV)/development ## The relay's speed beside a bare produce loop (EVENTS=, BATCH=)
 	@$(NATIVE) run -- $(BIN)/python -m benchmarks.relay --events $(EVENTS) --batch-size $(BATCH)
+
+bench-capture: $(VENV)/development ## What publishing adds to saves and bulk_create (ROUNDS=)
+	@$(NATIVE) run -- $(BIN)/python -m benchmarks.capture --rounds $(ROUNDS)
 
 wheel: $(VENV)/development ## Build kafka_integration alone as a wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

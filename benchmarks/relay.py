@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ django.setup()
 
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402  # Django comes first
 from django.core.management import call_command  # noqa: E402  # likewise
-from django.db import connection  # noqa: E402  # likewise
 
 from benchmarks.filling import empty, fill  # noqa: E402  # likewise
+from benchmarks.wal import Wal  # noqa: E402  # likewise
 from kafka_integration.broker.producer import Delivery, EventProducer  # noqa: E402  # likewise
 from kafka_integration.models import OutboxDelivery, OutboxQueue  # noqa: E402  # likewise
 from kafka_integration.outbox.relay import Relay  # noqa: E402  # likewise
@@ -34,22 +33,6 @@ from kafka_integration.outbox.scan import COLUMNS, QueueRow  # noqa: E402  # lik
 
 _RAW_EVENTS = 50_000
 _PARTITIONS = 6
-
-
-@dataclass(frozen=True)
-class Wal:
-    """How far PostgreSQL's log has come: bytes, and full-page images among them."""
-
-    bytes: int
-    images: int
-
-    @classmethod
-    def now(cls) -> Wal:
-        """Ask the database."""
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_current_wal_insert_lsn() - '0/0', wal_fpi FROM pg_stat_wal")
-            written, images = cursor.fetchone()
-        return cls(int(written), int(images))
 
 
 def measure_raw(topic: str, events: int) -> float:

@@ -46,8 +46,11 @@ class EventData(BaseModel):
             pydantic.ValidationError: a value does not fit its field.
         """
         present, missing = {}, []
+        instance = change.instance
         for name, field in cls.model_fields.items():
-            value = _value(change, name)
+            value = getattr(instance, name, _MISSING)
+            if value is _MISSING:
+                value = _derived(change, name)
             if value is not _MISSING:
                 present[name] = value
             elif field.is_required():
@@ -108,10 +111,7 @@ def _available(model: type[Any], name: str) -> bool:
     return name.startswith(_PREVIOUS) and hasattr(model, name.removeprefix(_PREVIOUS))
 
 
-def _value(change: Change, name: str) -> Any:
-    value = getattr(change.instance, name, _MISSING)
-    if value is not _MISSING:
-        return value
+def _derived(change: Change, name: str) -> Any:
     if name == _own_id(change.publisher):
         return change.pk
     if name.startswith(_PREVIOUS):

@@ -111,27 +111,49 @@ def headers_for(
     """Return the headers of an event about to be published.
 
     Args:
+        id: unique within ``source``.
+        subject: what it is about, such as ``campaigns.Campaign/42``.
+        type, version, source, time, extra: see :func:`shared_headers`.
+    """
+    shared = shared_headers(type=type, version=version, source=source, time=time, extra=extra)
+    return shared | own_headers(id, subject)
+
+
+def shared_headers(
+    *,
+    type: str,
+    version: int,
+    source: str,
+    time: datetime,
+    extra: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the headers that all events of one type have which happened at one time.
+
+    Args:
         type: the CloudEvents type.
         version: the contract's version.
-        id: unique within ``source``.
         source: URI reference of the application.
         time: when it happened; aware.
-        subject: what it is about, such as ``campaigns.Campaign/42``.
         extra: further headers of the caller; they cannot replace those of the envelope.
     """
-    headers = dict(extra or {})
-    headers |= {
+    headers = {name: text for name, text in (extra or {}).items() if name not in OWN}
+    return headers | {
         "ce_specversion": "1.0",
-        "ce_id": id,
         "ce_source": source,
         "ce_type": type,
         "ce_time": _wire_time(time),
         "ce_dataversion": str(version),
         "content-type": JSON,
     }
-    if subject:
-        headers["ce_subject"] = subject
-    return headers
+
+
+OWN = ("ce_id", "ce_subject")
+"""The headers that no two events share."""
+
+
+def own_headers(id: str, subject: str) -> dict[str, str]:
+    """Return an event's id and, if there is one, its subject, as headers."""
+    return dict(zip(OWN, (id, subject), strict=True)) if subject else {OWN[0]: id}
 
 
 @lru_cache(maxsize=8)  # the events of one statement happened at one time

@@ -54,6 +54,8 @@ class Publication:
     def seen(self, change: Change) -> Change:
         """Return the change with an instance of the declared model, whatever class saved it."""
         instance = change.instance
+        if change.model is self.model and isinstance(instance, self.model):
+            return change
         if not isinstance(instance, self.model):
             instance = copy(instance)
             instance.__class__ = self.model
@@ -117,6 +119,21 @@ class Registry:
 
     publications: list[Publication] = field(default_factory=list)
     handlers: list[Handler] = field(default_factory=list)
+    _worked_out: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    _worked_out_from: tuple[list[Publication], int] = field(
+        default_factory=lambda: ([], 0), repr=False, compare=False
+    )
+
+    def worked_out(self) -> dict[Any, Any]:
+        """Return a place for what follows from the publications; it is empty when they change.
+
+        Each save asks which publications it concerns, and they never change once all is loaded.
+        """
+        known, count = self._worked_out_from
+        if known is not self.publications or count != len(known):
+            self._worked_out = {}
+            self._worked_out_from = self.publications, len(self.publications)
+        return self._worked_out
 
     def add_publication(self, publication: Publication) -> None:
         """Record a publication.

@@ -84,5 +84,5 @@ def _record(model: Model, using: str, made: list[models.Model]) -> None:
     if many:
         hold_order(using, publications)
     for part in chunks(made):
-        changes = (Change("created", row, {}) for row in stored(part, using))
+        changes = (Change("created", row, {}, model) for row in stored(part, using))
         record(using, publications, changes, keys_are_locked=many)

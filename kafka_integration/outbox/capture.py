@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,10 +25,11 @@ from ..events.conditions import Change
 from ..events.contract import EventData, require_event
 from ..events.registry import registry
 from ..events.topics import check_event_topic
+from .before import Before, row_of
 from .bulk_delete import before_delete
 from .drafts import Occasion, record
-from .lineage import Model, asking, old_fields, own, updated
-from .rows import every, link_to, stored, to_update
+from .lineage import Model, asking, own, updated
+from .rows import stored
 from .store import append, lock_keys
 
 _BEFORE = "kafka_before"
@@ -121,9 +123,10 @@ def _atomic(original: Callable[..., None]) -> Callable[..., None]:
             # A receiver of the application's may save the same instance again, inside this save.
             outer = self.__dict__.get(_BEFORE)
             wanted = settings.enabled and not raw and not new
-            self.__dict__[_BEFORE] = _rows_before(self, alias) if wanted else {}
+            before = self.__dict__[_BEFORE] = Before(self, alias) if wanted else None
             try:
-                original(self, raw, force_insert, force_update, alias, update_fields)
+                with before.asked() if before else nullcontext():
+                    original(self, raw, force_insert, force_update, alias, update_fields)
             finally:
                 _put_back(self, outer)
 
@@ -131,7 +134,7 @@ def _atomic(original: Callable[..., None]) -> Callable[..., None]:
     return save_base
 
 
-def _put_back(instance: models.Model, outer: dict[Model, Mapping[str, Any]] | None) -> None:
+def _put_back(instance: models.Model, outer: Before | None) -> None:
     if outer is None:
         instance.__dict__.pop(_BEFORE, None)
     else:
@@ -144,24 +147,6 @@ def _is_surely_new(instance: models.Model) -> bool:
     return instance.pk is None or bool(
         instance._state.adding and key is not None and key.has_default()
     )
-
-
-def _rows_before(instance: models.Model, using: str) -> dict[Model, Mapping[str, Any]]:
-    """Return what the row holds, as far as it is needed, for each model that publishes it."""
-    found: dict[Model, Mapping[str, Any]] = {}
-    for view, publications in updated(type(instance)):
-        fields = old_fields(view, publications)
-        if fields:
-            rows = to_update(_row_of(instance, view, using))
-            found[view] = rows.values(*fields).first() or {}
-    return found
-
-
-def _row_of(instance: models.Model, view: Model, using: str) -> models.QuerySet[Any]:
-    """Return the row of ``instance`` as a row of its own model, or of one that inherits from it."""
-    if isinstance(instance, view):
-        return every(view, using).filter(pk=instance.pk)
-    return every(view, using).filter(**{link_to(type(instance)).name: instance.pk})
 
 
 def _after_save(
@@ -179,13 +164,13 @@ def _after_save(
         publications = asking(sender, "created")
         if publications:
             [row] = stored([instance], using, update_fields)
-            record(using, publications, [Change("created", row, {})])
+            record(using, publications, [Change("created", row, {}, sender)])
         return
-    before = instance.__dict__.get(_BEFORE, {})
+    before: Before | None = instance.__dict__.get(_BEFORE)
     for view, publications in updated(sender):
         if view is sender:
             rows = stored([instance], using, update_fields)
         else:
-            rows = list(_row_of(instance, view, using))
-        changes = [Change("updated", row, before.get(view, {})) for row in rows]
+            rows = list(row_of(instance, view, using))
+        changes = [Change("updated", row, before.of(view) if before else {}, view) for row in rows]
         record(using, publications, changes)

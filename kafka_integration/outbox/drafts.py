@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from ..conf import settings
 from ..events.conditions import Change
 from ..events.contract import EventData
-from ..events.envelope import headers_for
+from ..events.envelope import shared_headers
 from ..events.registry import Publication
 from .store import NewEvent, append, lock_all_keys, lock_keys
 
@@ -23,6 +23,7 @@ class Occasion:
 
     time: datetime = field(default_factory=timezone.now)
     source: str = field(default_factory=lambda: settings.source)
+    _headers: dict[type[EventData], dict[str, str]] = field(default_factory=dict)
 
     def draft(
         self,
@@ -35,18 +36,26 @@ class Occasion:
         available_at: datetime | None = None,
     ) -> NewEvent:
         """Return the event that tells of ``data``, with an id of its own."""
-        event_id = uuid7()
-        headers = headers_for(
-            type=data.type_name(),
-            version=data.event_version,
-            id=str(event_id),
+        contract = type(data)
+        headers = None if extra else self._headers.get(contract)
+        if headers is None:
+            headers = self._headers_of(contract, extra)
+        value = data.model_dump_json().encode()
+        return NewEvent(uuid7(), topic, key, value, headers, self.time, available_at, subject)
+
+    def _headers_of(
+        self, contract: type[EventData], extra: Mapping[str, str] | None
+    ) -> dict[str, str]:
+        headers = shared_headers(
+            type=contract.type_name(),
+            version=contract.event_version,
             source=self.source,
             time=timezone.make_aware(self.time) if timezone.is_naive(self.time) else self.time,
-            subject=subject,
             extra=extra,
         )
-        value = data.model_dump_json().encode()
-        return NewEvent(event_id, topic, key, value, headers, self.time, available_at)
+        if not extra:
+            self._headers[contract] = headers
+        return headers
 
 
 def record(
@@ -97,5 +106,7 @@ def _matching(
 
 def _event_of(publication: Publication, change: Change, occasion: Occasion) -> NewEvent:
     data = publication.contract.from_instance(change)
-    subject = f"{change.publisher._meta.label}/{change.pk}"
-    return occasion.draft(data, publication.topic, publication.key_for(change), subject=subject)
+    key = publication.key_for(change)
+    about = key if publication.key is None else str(change.pk)
+    subject = f"{change.publisher._meta.label}/{about}"
+    return occasion.draft(data, publication.topic, key, subject=subject)

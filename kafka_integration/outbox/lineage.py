@@ -6,8 +6,9 @@ change what another one's model publishes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from django.db import models
 
@@ -15,13 +16,30 @@ from ..events.conditions import Kind
 from ..events.registry import Publication, registry
 
 Model = type[models.Model]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _once(work_out: F) -> F:
+    """Work it out once for each model, until the declarations change."""
+
+    @functools.wraps(work_out)
+    def remembered(*arguments: Any) -> Any:
+        known = registry.worked_out()
+        key = work_out, arguments
+        if key not in known:
+            known[key] = work_out(*arguments)
+        return known[key]
+
+    return remembered  # type: ignore[return-value]  # it takes and returns the same
+
+
+@_once
 def asking(model: Model, kind: Kind) -> list[Publication]:
     """Return the publications that a change of this kind of a row of ``model`` may match."""
     return [found for found in registry.publications_of(model) if kind in found.when.kinds]
 
 
+@_once
 def own(model: Model, kind: Kind) -> list[Publication]:
     """Return those of :func:`asking` that no parent with a table of its own has as well.
 
@@ -32,6 +50,7 @@ def own(model: Model, kind: Kind) -> list[Publication]:
     return [found for found in asking(model, kind) if found not in inherited]
 
 
+@_once
 def updated(model: Model) -> list[tuple[Model, list[Publication]]]:
     """Return which models publish an update of a row of ``model``'s table: itself, and its heirs.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
+from functools import cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import connections, models
-from django.utils import timezone
+from django.utils.timezone import is_naive
 
 from ..conf import keeps_time_zones
 
@@ -68,12 +70,14 @@ def stored(
     Raises:
         ObjectDoesNotExist: a row is gone, or has another key than its instance.
     """
+    if not instances:
+        return []
+    stale = list(instances)
     if written is None:
-        stale = [instance for instance in instances if not _is_stored_as_is(instance)]
-    else:
-        stale = list(instances)
-    if not stale:
-        return list(instances)
+        unlike = _unlike_their_rows(instances)
+        if not unlike:
+            return list(instances)
+        stale = [instances[place] for place in sorted(unlike)]
     fresh = _read(stale, using)
     return [fresh.get(id(instance), instance) for instance in instances]
 
@@ -93,8 +97,61 @@ def _read(instances: Sequence[models.Model], using: str) -> dict[int, models.Mod
     return fresh  # type: ignore[return-value]  # None is ruled out
 
 
-def _is_stored_as_is(instance: models.Model) -> bool:
-    return all(_has_stored(instance, field) for field in instance._meta.concrete_fields)
+# Values of exactly these types come back as they are from Django's own fields.
+_PLAIN_TYPES: dict[type, type] = {
+    models.BigIntegerField: int,
+    models.BooleanField: bool,
+    models.CharField: str,
+    models.FloatField: float,
+    models.IntegerField: int,
+    models.PositiveBigIntegerField: int,
+    models.PositiveIntegerField: int,
+    models.PositiveSmallIntegerField: int,
+    models.SlugField: str,
+    models.SmallIntegerField: int,
+    models.TextField: str,
+    models.URLField: str,
+    models.UUIDField: UUID,
+}
+
+
+@cache
+def _columns(model: type[models.Model]) -> list[tuple[models.Field[Any, Any], set[object]]]:
+    return [(field, _plain(field)) for field in model._meta.concrete_fields]
+
+
+def _plain(field: Any) -> set[object]:
+    """Return what :func:`_look_of` says of values that need no closer look; may be empty."""
+    if getattr(field, "generated", False):
+        return set()
+    if type(field) in {models.ForeignKey, models.OneToOneField}:
+        return _plain(field.target_field)
+    if type(field) is models.DateTimeField:
+        return {_UTC}
+    found = _PLAIN_TYPES.get(type(field))
+    return {found, type(None)} if found else set()
+
+
+def _look_of(value: object) -> object:
+    return (datetime, value.tzinfo) if type(value) is datetime else type(value)
+
+
+_UTC = (datetime, timezone.utc)
+
+
+def _unlike_their_rows(instances: Sequence[models.Model]) -> set[int]:
+    """Return the places of those whose rows may hold something else than they do.
+
+    Column by column: mostly a look at the values' types tells that all of them are plain.
+    """
+    unlike: set[int] = set()
+    values = [instance.__dict__ for instance in instances]
+    for field, plain in _columns(type(instances[0])):
+        name = field.attname
+        look = _look_of if _UTC in plain else type
+        if not plain.issuperset([look(one.get(name, field)) for one in values]):
+            unlike |= {i for i, one in enumerate(instances) if not _has_stored(one, field)}
+    return unlike
 
 
 def _has_stored(instance: models.Model, field: models.Field[Any, Any]) -> bool:
@@ -112,7 +169,7 @@ def _keeps(field: models.Field[Any, Any], value: Any) -> bool:
     """Tell whether a value of the right type comes back from the database as it is."""
     if isinstance(field, models.DecimalField):
         return bool(value.as_tuple().exponent == -field.decimal_places)
-    if isinstance(value, datetime) and timezone.is_naive(value) and keeps_time_zones():
+    if isinstance(value, datetime) and is_naive(value) and keeps_time_zones():
         return False
     # JSON has no tuples and no numbers as keys; a field that is not Django's may convert anything.
     return not isinstance(field, models.JSONField) and type(field).__module__.startswith("django.")

@@ -72,6 +72,17 @@ def others_change() -> None:
     Label.objects.filter(code="2").update(size=-1)
 
 
+def test_a_save_tells_what_another_transaction_left() -> None:
+    label = Label.objects.get(code="1")
+    label.name = "ours"
+    with another_transaction(others_change):
+        label.save()
+    assert told("code", "name", "previous_name")[-2:] == [
+        ("label.updated", "1", "ours", "theirs"),
+        ("label.renamed", "1", "ours", "theirs"),
+    ]
+
+
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_row_that_another_transaction_changes_is_told_as_that_one_left_it(joined: bool) -> None:
     reached = Label.objects.filter(size__gte=0, code__in="12")

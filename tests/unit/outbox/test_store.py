@@ -16,6 +16,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from kafka_integration.errors import EventTooLarge, UnusableKey
 from kafka_integration.models import OutboxEvent, OutboxQueue, OutboxSetup
 from kafka_integration.models.queue import key_hash
+from kafka_integration.outbox.new_event import check
 from kafka_integration.outbox.scan import QueueRow
 from kafka_integration.outbox.store import MANY_KEYS, append, lock_keys
 from tests.unit.outbox.conftest import TOPIC, new_event
@@ -63,6 +64,52 @@ def test_everything_is_stored_as_it_was(queued: Queued) -> None:
     assert (row.attempts, row.blocked, row.last_error) == (0, False, "")
 
 
+SHARED = {"ce_type": "T", "content-type": "application/json"}
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize(
+    "value",
+    [b"{}", b'{"a": "\\\\ \\" ' + "ключ".encode() + b'"}', b"a\x00b", bytes(range(256)), b"a\x1eb"],
+)
+@pytest.mark.parametrize("key", ["a", 'a"b\\,{}', "a\x1eb", "NULL"])
+@pytest.mark.parametrize("subject", [None, "", "a.B/1", "a\x1eb'"])
+def test_what_is_stored_together_stays_apart(
+    queued: Queued, many: bool, value: bytes, key: str, subject: str | None
+) -> None:
+    event = new_event(key, value=value, headers=SHARED, subject=subject)
+    plain = [new_event("plain", "sample.updated.json", headers={"ce_id": "7"}) for _ in range(2)]
+    append("default", [event, *(plain if many else [])])
+    rows = list(OutboxEvent.objects.order_by("queued__position"))
+    assert (rows[0].event_id, rows[0].key, bytes(rows[0].value)) == (event.event_id, key, value)
+    assert rows[0].headers == event.all_headers()
+    assert rows[0].created_at == event.created_at
+    assert [row.topic for row in rows[1:]] == ["sample.updated.json"] * (2 if many else 0)
+    assert all(row.headers == {"ce_id": "7"} for row in rows[1:])
+
+
+def test_headers_that_are_shared_still_name_each_event() -> None:
+    event = new_event("a", headers=SHARED, subject="a.B/1")
+    assert event.all_headers() == SHARED | {"ce_id": str(event.event_id), "ce_subject": "a.B/1"}
+    assert new_event("a", headers=SHARED, subject="").all_headers().keys() == {*SHARED, "ce_id"}
+
+
+def test_each_event_of_a_statement_waits_for_its_own_time(queued: Queued) -> None:
+    times = [None, *(timezone.now() + timedelta(hours=n) for n in range(3)), None]
+    append("default", [new_event(available_at=time, headers=SHARED) for time in times])
+    found = OutboxQueue.objects.order_by("position").values_list("available_at", flat=True)
+    assert list(found) == times
+
+
+def test_shared_headers_count_for_each_event(db: None, settings: Settings) -> None:
+    events = [new_event("a", value=b"x", headers={"big": "ü" * 50}) for _ in range(2)]
+    settings.KAFKA_MAX_MESSAGE_BYTES = 1 + 1 + 3 + 100
+    append("default", events[:1])
+    settings.KAFKA_MAX_MESSAGE_BYTES -= 1
+    with pytest.raises(EventTooLarge):
+        append("default", events[1:])
+
+
 def test_the_number_of_shards_is_the_databases(queued: Queued) -> None:
     OutboxSetup.objects.create(shard_count=3)
     rows = queued(*(str(number) for number in range(50)))
@@ -91,7 +138,7 @@ def test_size_counts_bytes_of_key_value_and_headers() -> None:
 
 def test_the_limit_itself_is_taken(db: None, settings: Settings) -> None:
     event = new_event("a", value=b"x" * 100, headers={})
-    event.check(101)
+    check([event], 101)
     settings.KAFKA_MAX_MESSAGE_BYTES = 100
     with pytest.raises(EventTooLarge) as caught:
         append("default", [event])
