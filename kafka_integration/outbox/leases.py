@@ -36,6 +36,7 @@ class Leases:
         self.owner = ""
         self.shards: list[int] = []
         self._deadline = 0.0
+        self._epochs: dict[int, int] = {}
 
     def acquire(self) -> bool:
         """Take every shard that is free; return whether we hold any."""
@@ -93,9 +94,14 @@ class Leases:
         owner = taken.values_list("owner", flat=True).first() or ""
         return owner.rpartition(":")[0]
 
+    def epoch_of(self, shard: int) -> int:
+        """Return the epoch of our lease on ``shard``, one that we hold or held last."""
+        return self._epochs.get(shard, 0)
+
     def _held(self) -> list[int]:
         mine = self._rows().filter(owner=self.owner).order_by("shard")
-        return list(mine.values_list("shard", flat=True))
+        self._epochs = dict(mine.values_list("shard", "epoch"))
+        return list(self._epochs)
 
     def _ensure_rows(self) -> None:
         count = OutboxSetup.objects.using(self.using).shards()

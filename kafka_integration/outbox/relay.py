@@ -17,14 +17,22 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from ..broker.producer import EventProducer
 from ..conf import settings
 from ..database import close_stale_connections, is_contention, is_outage
-from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError, OutboxBusy
+from ..errors import (
+    AuthenticationFailed,
+    BrokerUnavailable,
+    ConfigurationError,
+    KafkaIntegrationError,
+    OutboxBusy,
+)
 from ..models import OutboxQueue
 from ..signals import batch_relayed, event_held, relay_idle, relay_leading, relay_waiting
 from .batch import Batch, record
 from .gate import TopicGate
 from .leases import Leases
+from .manifests import require_settled
 from .scan import pending, read
 from .sender import Sender
+from .transactions import Transactions
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +51,7 @@ class Relay:
         batch_size: events read, sent and recorded at once.
         lease_seconds: how long our leases last without a sign of life.
         idle_seconds: longest pause between two looks at an empty outbox.
+        exactly_once: publish in Kafka transactions; by default what the settings say.
 
     Raises:
         ConfigurationError: ``KAFKA_ENABLED`` is false, or a setting cannot be read.
@@ -55,6 +64,7 @@ class Relay:
         batch_size: int | None = None,
         lease_seconds: float | None = None,
         idle_seconds: float | None = None,
+        exactly_once: bool | None = None,
     ) -> None:
         if not settings.enabled:
             raise ConfigurationError(
@@ -71,6 +81,13 @@ class Relay:
         self._gate = TopicGate(self._say)
         self._patience = math.inf
         self._waiting_since: float | None = None
+        exactly = settings.relay_exactly_once if exactly_once is None else exactly_once
+        self._engine = self._transactions() if exactly else None
+
+    def _transactions(self) -> Transactions:
+        return Transactions(
+            self.using, self.leases, self.batch_size, self._gate, self._hold_on, self._say
+        )
 
     def stop(self) -> None:
         """Ask the relay to finish its batch and end; safe in a signal handler."""
@@ -108,7 +125,7 @@ class Relay:
             TopicRefused: events of the batch have a topic that we may not write to.
         """
         self._patience = self.leases.seconds + 1
-        self._loop(lambda sent: True)
+        self._loop(lambda sent: sent > 0 or self._engine is None or self._is_empty())
         if not self._stop.is_set():
             self._gate.raise_if_closed()
         return self.published
@@ -149,6 +166,8 @@ class Relay:
                 return True
             self._lose()
         if self.leases.acquire():
+            if self._engine is None:
+                require_settled(self.using, self.leases.shards)
             relay_leading.send(type(self), using=self.using, owner=self.leases.owner)
             return True
         self._wait_for(self.leases.holder())
@@ -164,7 +183,21 @@ class Relay:
             min(1.0, self.leases.seconds / 3),
         )
 
+    def _finish(self, engine: Transactions) -> None:
+        """Let what is under way come to its end, if that does not take long."""
+        deadline = time.monotonic() + _STOP_PATIENCE
+        try:
+            while self.leases.shards and not engine.settle() and time.monotonic() < deadline:
+                pass
+        except (*_DATABASE_ERRORS, KafkaIntegrationError) as error:
+            log.warning("The next relay settles what was under way: %s", error)
+        engine.discard()
+
     def _relay_batch(self) -> int:
+        if self._engine is not None:
+            sent = self._engine.advance()
+            self.published += sent
+            return sent
         started = time.monotonic()
         self._gate.reopen()
         rows = read(self.using, self.leases.shards, self.batch_size, self._gate.closed())
@@ -274,9 +307,13 @@ class Relay:
         self._say("our leases have run out; what was under way is read again by their next owner")
         self.leases.shards = []
         self._sender.discard_producer()
+        if self._engine is not None:
+            self._engine.discard()
 
     def _end(self) -> None:
         self._sender.discard_producer()
+        if self._engine is not None:
+            self._finish(self._engine)
         if not self.leases.shards:
             return
         try:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Length
 
 from ..events.envelope import sequence
-from ..models import OutboxHold, OutboxQueue
+from ..models import OutboxHold, OutboxLease, OutboxQueue
 from ..models.queue import OutboxQueueQuerySet
 
 _BATCH_BYTES = 32 * 1024 * 1024  # half of what the producer's queue takes
@@ -57,7 +58,13 @@ COLUMNS = (
 )
 
 
-def read(using: str, shards: Sequence[int], limit: int, closed: Iterable[str]) -> list[QueueRow]:
+def read(
+    using: str,
+    shards: Sequence[int],
+    limit: int,
+    closed: Iterable[str],
+    most_bytes: int = _BATCH_BYTES,
+) -> list[QueueRow]:
     """Return the next rows to send, in order, and put those behind a hold out of sight.
 
     Args:
@@ -65,9 +72,10 @@ def read(using: str, shards: Sequence[int], limit: int, closed: Iterable[str]) -
         shards: the shards that we hold.
         limit: how many rows at most.
         closed: topics that are left alone for now.
+        most_bytes: what their values may take up together; the first row is read in any case.
     """
     queue = _sendable(using, shards, closed)
-    last = _last_that_fits(queue, limit)
+    last = _last_that_fits(queue, limit, most_bytes)
     if last is None:
         return []
     # Hold and rows are seen at one instant: if the hold were looked up afterwards, its release in
@@ -83,13 +91,23 @@ def pending(using: str, shards: Sequence[int], closed: Iterable[str]) -> bool:
     return _sendable(using, shards, closed).exists()
 
 
+def waiting(using: str, shards: Sequence[int], closed: Iterable[str]) -> list[int]:
+    """Return those of ``shards`` that have a row which could be sent now.
+
+    Each is asked for by one look into the index, however long the queue.
+    """
+    leases = OutboxLease.objects.using(using).filter(shard__in=shards).order_by("shard")
+    rows = _sendable(using, shards, closed).order_by().filter(shard=OuterRef("shard"))
+    return list(leases.filter(Exists(rows)).values_list("shard", flat=True))
+
+
 def _sendable(using: str, shards: Sequence[int], closed: Iterable[str]) -> OutboxQueueQuerySet:
     queue = OutboxQueue.objects.using(using).in_shards(shards).sendable()
     closed = list(closed)
     return queue.outside(closed) if closed else queue
 
 
-def _last_that_fits(queue: OutboxQueueQuerySet, limit: int) -> int | None:
+def _last_that_fits(queue: OutboxQueueQuerySet, limit: int, most_bytes: int) -> int | None:
     """Return the position up to which values fit into memory; None if nothing waits.
 
     Asked before any value is fetched: a batch of the largest events would be gigabytes.
@@ -97,7 +115,7 @@ def _last_that_fits(queue: OutboxQueueQuerySet, limit: int) -> int | None:
     last, total = None, 0
     for position, size in queue.values_list("position", Length("event__value"))[:limit]:
         total += size
-        if last is not None and total > _BATCH_BYTES:
+        if last is not None and total > most_bytes:
             break
         last = position
     return last

@@ -44,6 +44,15 @@ class Command(BaseCommand):
             metavar="N",
             help=f"events sent and recorded at once (default: {settings.relay_batch_size})",
         )
+        parser.add_argument(
+            "--exactly-once",
+            action="store_true",
+            default=None,
+            help=(
+                "publish in Kafka transactions, so that readers of committed records see each "
+                "event once; PostgreSQL and Kafka 4 only (default: KAFKA_RELAY_EXACTLY_ONCE)"
+            ),
+        )
         parser.add_argument("--database", default="default", help="alias of the outbox's database")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,7 +67,11 @@ class Command(BaseCommand):
 
     def _run(self, *, drain: bool, once: bool, timeout: float | None, **options: Any) -> bool:
         """Relay, and return whether that ended before the time was over."""
-        relay = Relay(options["database"], batch_size=options["batch_size"])
+        relay = Relay(
+            options["database"],
+            batch_size=options["batch_size"],
+            exactly_once=options["exactly_once"],
+        )
         run = relay.drain if drain else relay.once if once else relay.run
         stopped = stop_after(timeout, relay.stop)
         with RelayProgress(self.stdout), stopping_on_signals(relay.stop), stopped as expired:

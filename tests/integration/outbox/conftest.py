@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -160,3 +161,43 @@ def numbers_by_key(records: Sequence[Record]) -> dict[str, list[int]]:
             last[key] = record.headers["ce_sequence"]
             found[key].append(number)
     return found
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """What exactly-once relays of one test share, and no others."""
+
+    env: dict[str, str]
+    progress_topic: str
+
+    def batches(self, records: Sequence[Record]) -> dict[str, list[int]]:
+        """Return the batches that the progress topic has of each shard, in their order."""
+        found: dict[str, list[int]] = {}
+        for record in records:
+            assert record.key is not None
+            assert record.value is not None
+            shard = record.key.decode().rpartition(".")[2]
+            found.setdefault(shard, []).append(json.loads(record.value)["batch"])
+        return found
+
+
+@pytest.fixture
+def exactly(make_topic: Callable[..., str]) -> Exactly:
+    """A progress topic and transactional ids of the test's own."""
+    topic = make_topic(1, cleanup_policy="compact")
+    return Exactly(
+        SHORT_LEASE
+        | {
+            "KAFKA_RELAY_EXACTLY_ONCE": "true",
+            "KAFKA_PROGRESS_TOPIC": topic,
+            "KAFKA_TRANSACTIONAL_ID_PREFIX": f"test-{uuid.uuid4().hex[:12]}",
+        },
+        topic,
+    )
+
+
+def each_once(records: Sequence[Record]) -> dict[str, list[int]]:
+    """Return each key's numbers in the order of the topic, and fail if any event is there twice."""
+    ids = [record.headers["ce_id"] for record in records]
+    assert len(set(ids)) == len(ids), f"{len(ids) - len(set(ids))} repeats"
+    return numbers_by_key(records)
