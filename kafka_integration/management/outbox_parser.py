@@ -79,7 +79,17 @@ def add_subcommands(parser: CommandParser) -> None:
         found.add_argument("--json", action="store_true", help="print the result as JSON")
         return found
 
-    for arguments in (_stats, _retry, _discard, _replay, _backfill, _purge, _erase, _audit):
+    for arguments in (
+        _stats,
+        _retry,
+        _discard,
+        _replay,
+        _backfill,
+        _purge,
+        _erase,
+        _audit,
+        _settle,
+    ):
         arguments(add)
 
 
@@ -200,6 +210,22 @@ def _audit(add: _Add) -> None:
         "one.",
     )
     parser.add_argument("--topic", required=True, metavar="T", help="which topic")
+
+
+def _settle(add: _Add) -> None:
+    parser = add(
+        "settle",
+        "Say what became of a shard's last batch, where an exactly-once relay could not tell and "
+        "ended with an error: the progress topic is gone, say, or the database was put back. "
+        "Refuses while a relay holds the shard. Asks first. Exit code 1 if the shard has no batch.",
+    )
+    parser.add_argument("--shard", type=int, required=True, metavar="N", help="which shard")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--sent", action="store_true", help="its events are in Kafka")
+    which.add_argument(
+        "--unsent", action="store_true", help="they are not: the next relay sends them again"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _events(parser: CommandParser) -> None:

@@ -6,11 +6,19 @@ from collections.abc import Collection, Sequence
 from enum import Enum
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from ..conf import settings
-from ..errors import BatchUnsettled, ProgressAhead, ProgressLost
-from ..models import OutboxDelivery, OutboxEvent, OutboxManifest, OutboxQueue, Outcome
+from ..errors import BatchUnsettled, OutboxBusy, ProgressAhead, ProgressLost
+from ..models import (
+    OutboxDelivery,
+    OutboxEvent,
+    OutboxLease,
+    OutboxManifest,
+    OutboxQueue,
+    Outcome,
+)
 from .scan import COLUMNS, QueueRow
 
 
@@ -107,7 +115,7 @@ def require_settled(using: str, shards: Collection[int]) -> None:
         raise BatchUnsettled(left.shard, left.batch)
 
 
-def decide(using: str, shard: int, *, sent: bool) -> int:
+def decide(using: str, shard: int, *, sent: bool) -> int | None:
     """Settle a shard's last batch by an operator's word, where Kafka cannot tell.
 
     Args:
@@ -116,16 +124,29 @@ def decide(using: str, shard: int, *, sent: bool) -> int:
         sent: the events are taken as published; else they are sent again.
 
     Returns:
-        How many events it was about.
+        How many events it was about; None if the shard has no manifest.
+
+    Raises:
+        OutboxBusy: a relay holds the shard, and may be publishing that batch.
     """
     manifests = OutboxManifest.objects.using(using)
     with transaction.atomic(using=using):
+        _require_free(using, shard)
         manifest = manifests.select_for_update().filter(shard=shard).first()
         if manifest is None:
-            return 0
+            return None
         count = len(manifest.positions)
         if sent:
             record_out(using, manifest)
         # Without a manifest, the next batch goes by what Kafka has.
         manifest.delete()
     return count
+
+
+def _require_free(using: str, shard: int) -> None:
+    """Make sure that no relay has the shard, nor takes it until the open transaction ends."""
+    leases = OutboxLease.objects.using(using).filter(shard=shard)
+    leases.select_for_update().first()
+    taken = leases.exclude(owner="").filter(expires_at__gt=Now()).first()
+    if taken is not None:
+        raise OutboxBusy(taken.owner.rpartition(":")[0])

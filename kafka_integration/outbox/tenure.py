@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +22,7 @@ from ..conf import settings
 from ..errors import AuthenticationFailed, BrokerError, TopicRefused, TransactionFailed
 from ..models import OutboxManifest
 from .batch import Batch, Sent
+from .load import Load
 from .scan import QueueRow
 
 log = logging.getLogger(__name__)
@@ -49,12 +50,14 @@ class Attempt:
 
     Args:
         manifest: what it was about, as the database has it.
-        batch: its rows, and Kafka's answers.
+        load: its rows, and what is held once they are out.
+        batch: Kafka's answers.
         committed: whether Kafka confirmed the commit. If not, only the progress topic can tell.
         error: why it was not.
     """
 
     manifest: OutboxManifest
+    load: Load
     batch: Batch
     committed: bool = False
     error: BrokerError | None = None
@@ -80,7 +83,8 @@ class Tenure:
         self.needed = False
         self.progress: int | None = None
         self.manifest: OutboxManifest | None = None
-        self.rows: Sequence[QueueRow] = ()
+        self.load: Load | None = None
+        self.refusals: dict[int, BrokerError] = {}
         self.dropped = 0
         self.one_topic = False
         self._valid = valid
@@ -117,7 +121,7 @@ class Tenure:
         shortest, longest = _PAUSES
         self._pause = 0.0 if at_once else min(max(self._pause * 2, shortest), longest)
         self._resume_at = time.monotonic() + self._pause
-        self.needed, self.rows = True, ()
+        self.needed, self.load = True, None
         self.enter(Stage.NEW)
 
     def went_well(self) -> None:

@@ -7,6 +7,7 @@ road, the next one learns from Kafka whether the batch was committed, and goes o
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -27,9 +28,12 @@ from ..signals import batch_relayed, event_held
 from .batch import Batch, record
 from .gate import TopicGate
 from .leases import Leases
+from .load import Load, load
 from .manifests import Verdict, manifest_of, next_batch, record_out, rows_of, settlement
 from .scan import QueueRow, read, waiting
 from .tenure import Attempt, Stage, Tenure
+
+log = logging.getLogger(__name__)
 
 _SLICE = 0.2
 _REPORT_SECONDS = 5.0
@@ -177,9 +181,9 @@ class Transactions:
             self.discard()
             return
         for tenure in self._in(Stage.READY):
-            if tenure.rows and tenure.manifest and not tenure.manifest.settled:
-                attempt = Attempt(tenure.manifest, Batch(tenure.rows))
-                tenure.rows = ()
+            if tenure.load and tenure.manifest and not tenure.manifest.settled:
+                attempt = Attempt(tenure.manifest, tenure.load, Batch(tenure.load.rows))
+                tenure.load = None
                 tenure.enter(Stage.SENDING, self._pool.submit(tenure.publish, attempt))
 
     def _has_rows_to_send_again(self, tenure: Tenure) -> bool:
@@ -194,7 +198,7 @@ class Transactions:
         rows = rows_of(self.using, manifest)
         complete = [row.position for row in rows] == manifest.positions
         if complete and not any(row.is_held for row in rows) and self._all_open(rows):
-            tenure.rows = rows
+            tenure.load = Load(rows)
             return True
         tenure.dropped = manifest.batch
         return False
@@ -206,33 +210,43 @@ class Transactions:
         """Read the next rows of some shards, and commit the manifests that name them."""
         shards = [tenure.shard for tenure in tenures]
         busy = set(waiting(self.using, shards, self._gate.closed())) if shards else set()
-        rows = {t.shard: self._next_rows(t) for t in tenures if t.shard in busy}
+        loads = {t.shard: self._next_load(t) for t in tenures if t.shard in busy}
         written = {
-            tenure.shard: manifest_of(
-                tenure.shard,
-                next_batch(tenure.manifest, tenure.progress),
-                tenure.progress or 0,
-                rows[tenure.shard],
-            )
+            tenure.shard: _next_manifest(tenure, loads[tenure.shard])
             for tenure in tenures
-            if rows.get(tenure.shard)
+            if tenure.shard in loads and loads[tenure.shard].rows
         }
-        if not written:
-            return
-        with transaction.atomic(using=self.using):
-            owned = self._owned(tenure for tenure in tenures if tenure.shard in written)
-            announced = [written[tenure.shard] for tenure in owned]
-            OutboxManifest.objects.using(self.using).announce(announced)
-        for tenure in owned:
-            tenure.manifest, tenure.rows = written[tenure.shard], rows[tenure.shard]
+        only_refused = [
+            tenure
+            for tenure in tenures
+            if tenure.shard in loads
+            and not loads[tenure.shard].rows
+            and loads[tenure.shard].refused
+        ]
+        if written:
+            with transaction.atomic(using=self.using):
+                owned = self._owned(tenure for tenure in tenures if tenure.shard in written)
+                announced = [written[tenure.shard] for tenure in owned]
+                OutboxManifest.objects.using(self.using).announce(announced)
+            for tenure in owned:
+                tenure.manifest, tenure.load = written[tenure.shard], loads[tenure.shard]
+        for tenure in only_refused:
+            self._hold(tenure, loads[tenure.shard])
 
-    def _next_rows(self, tenure: Tenure) -> list[QueueRow]:
+    def _next_load(self, tenure: Tenure) -> Load:
         closed = self._gate.closed()
         found = read(self.using, [tenure.shard], self.batch_size, closed, _BATCH_BYTES)
         rows = [row for row in found if self._gate.lets_through(row.topic)]
         if tenure.one_topic:
             rows = [row for row in rows if row.topic == rows[0].topic]
-        return rows
+        return load(rows, tenure.refusals)
+
+    def _hold(self, tenure: Tenure, refused: Load) -> None:
+        """Hold the keys of rejected events before which nothing is to be sent."""
+        with transaction.atomic(using=self.using):
+            if self._owned([tenure]):
+                record(self.using, refused.outcome(Batch([])), [tenure.shard])
+        self._tell(tenure, 0, refused)
 
     def _owned(self, tenures: Iterable[Tenure]) -> list[Tenure]:
         """Return those whose lease is ours, under the epoch it had, until the transaction ends."""
@@ -346,14 +360,16 @@ class Transactions:
             batches = [(t.shard, attempts[t.shard].manifest.batch) for t in owned]
             new = manifests.settle(batches)
             for shard in new:
-                record(self.using, attempts[shard].batch, [shard])
+                attempt = attempts[shard]
+                record(self.using, attempt.load.outcome(attempt.batch), [shard])
         for tenure in tenures:
             if tenure not in owned:
                 self._drop(tenure)
                 continue
             tenure.manifest = attempts[tenure.shard].manifest
             tenure.manifest.settled, tenure.progress = True, tenure.manifest.batch
-            self._tell(tenure, len(tenure.manifest.positions), 0)
+            tenure.refusals = {}
+            self._tell(tenure, len(tenure.manifest.positions), attempts[tenure.shard].load)
             tenure.went_well()
         return sum(len(attempts[tenure.shard].manifest.positions) for tenure in owned)
 
@@ -369,7 +385,7 @@ class Transactions:
         attempt: Attempt = job.result()
         batch = attempt.batch
         if batch.rejected():
-            self._hold_or_search(tenure, batch)
+            self._search_rejected(tenure, attempt)
         elif batch.closed_topics():
             for topic, cause in batch.closed_topics().items():
                 self._gate.close(topic, cause)
@@ -379,29 +395,11 @@ class Transactions:
         else:
             self._begin_anew(tenure, attempt.error or batch.other_failure())
 
-    def _hold_or_search(self, tenure: Tenure, batch: Batch) -> None:
-        """Hold the keys of rejected events, if each travelled alone; else send them so."""
-        if not tenure.singly:
-            tenure.send_singly()
-            tenure.reopen(at_once=True)
-            return
-        refused = Batch(batch.rows, failed=batch.failed)  # what else was sent is aborted with it
-        with transaction.atomic(using=self.using):
-            owned = self._owned([tenure])
-            if owned:
-                record(self.using, refused, [tenure.shard])
-        if not owned:
-            self._drop(tenure)
-            return
-        for row, error in refused.rejected():
-            event_held.send(
-                type(self),
-                event_id=row.event_id,
-                topic=row.topic,
-                key_hash=row.key_hash,
-                reason=str(error),
-            )
-        self._tell(tenure, 0, len(refused.rejected()))
+    def _search_rejected(self, tenure: Tenure, attempt: Attempt) -> None:
+        """Note the rejected events, if each travelled alone; else send the same batch so."""
+        if tenure.singly:
+            tenure.refusals |= {row.position: error for row, error in attempt.batch.rejected()}
+            tenure.dropped = attempt.manifest.batch
         tenure.send_singly()
         tenure.reopen(at_once=True)
 
@@ -422,6 +420,24 @@ class Transactions:
         if error is not None:
             self._say(str(error))
 
-    def _tell(self, tenure: Tenure, published: int, held: int) -> None:
-        seconds = time.monotonic() - tenure.since
-        batch_relayed.send(type(self), published=published, held=held, seconds=seconds)
+    def _tell(self, tenure: Tenure, published: int, done: Load) -> None:
+        for row, error in done.refused:
+            log.error("Event %s is held back: %s", row.event_id, error)
+            event_held.send(
+                type(self),
+                event_id=row.event_id,
+                topic=row.topic,
+                key_hash=row.key_hash,
+                reason=str(error),
+            )
+        batch_relayed.send(
+            type(self),
+            published=published,
+            held=len(done.refused),
+            seconds=time.monotonic() - tenure.since,
+        )
+
+
+def _next_manifest(tenure: Tenure, next_load: Load) -> OutboxManifest:
+    batch = next_batch(tenure.manifest, tenure.progress)
+    return manifest_of(tenure.shard, batch, tenure.progress or 0, next_load.rows)

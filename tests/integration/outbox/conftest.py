@@ -67,11 +67,13 @@ class OwnKafka:
     services: Services
     broker: str
 
-    def make_topic(self) -> str:
-        """Make a topic with three partitions."""
+    def make_topic(self, partitions: int = 3, config: dict[str, str] | None = None) -> str:
+        """Make a topic."""
         topic = f"test.t{uuid.uuid4().hex[:12]}.json"
         admin = AdminClient({"bootstrap.servers": self.broker})
-        admin.create_topics([NewTopic(topic, 3, 1)])[topic].result(timeout=30)
+        admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(
+            timeout=30
+        )
         return topic
 
     def stop(self) -> None:
@@ -181,19 +183,36 @@ class Exactly:
         return found
 
 
-@pytest.fixture
-def exactly(make_topic: Callable[..., str]) -> Exactly:
-    """A progress topic and transactional ids of the test's own."""
-    topic = make_topic(1, cleanup_policy="compact")
+def _exactly(topic: str, **more: str) -> Exactly:
     return Exactly(
         SHORT_LEASE
         | {
             "KAFKA_RELAY_EXACTLY_ONCE": "true",
             "KAFKA_PROGRESS_TOPIC": topic,
             "KAFKA_TRANSACTIONAL_ID_PREFIX": f"test-{uuid.uuid4().hex[:12]}",
-        },
+        }
+        | more,
         topic,
     )
+
+
+@pytest.fixture
+def exactly(make_topic: Callable[..., str]) -> Exactly:
+    """A progress topic and transactional ids of the test's own."""
+    return _exactly(make_topic(1, cleanup_policy="compact"))
+
+
+@pytest.fixture
+def own_topic(kafka_to_stop: OwnKafka) -> str:
+    """A topic in the broker that may be stopped."""
+    return kafka_to_stop.make_topic()
+
+
+@pytest.fixture
+def own_exactly(kafka_to_stop: OwnKafka) -> Exactly:
+    """What relays share that publish to the broker that may be stopped."""
+    topic = kafka_to_stop.make_topic(1, {"cleanup.policy": "compact"})
+    return _exactly(topic, KAFKA_BROKER=kafka_to_stop.broker)
 
 
 def each_once(records: Sequence[Record]) -> dict[str, list[int]]:
