@@ -194,6 +194,7 @@ class BatchInDoubt(KafkaIntegrationError):
     def __init__(self, shard: int, batch: int, problem: str) -> None:
         self.shard = shard
         self.batch = batch
+        self.problem = problem
         super().__init__(
             f"{problem} Look into the topics ('manage.py kafka_outbox audit') and decide: "
             f"'manage.py kafka_outbox settle --shard {shard} --sent' takes the events of batch "
@@ -204,15 +205,16 @@ class BatchInDoubt(KafkaIntegrationError):
 class ProgressLost(BatchInDoubt):
     """Raised when the progress topic no longer knows what it must have known of a shard."""
 
-    def __init__(self, shard: int, batch: int, topic: str, found: int | None, known: int) -> None:
+    def __init__(self, shard: int, batch: int, topic: str, found: int | None, written: int) -> None:
         self.topic = topic
         self.found = found
+        self.written = written
         says = "has nothing" if found is None else f"ends with batch {found}"
         super().__init__(
             shard,
             batch,
             f"Batch {batch} of shard {shard} was being published, and whether it was cannot be "
-            f"told: topic {topic} {says}, although batch {known} was written there before. The "
+            f"told: topic {topic} {says}, although batch {written} was written there before. The "
             "topic was deleted or emptied, KAFKA_TRANSACTIONAL_ID_PREFIX was changed, or the Kafka "
             "cluster is another one or was made anew. Nothing was sent.",
         )

@@ -232,6 +232,7 @@ class Transactions:
                 tenure.manifest, tenure.load = written[tenure.shard], loads[tenure.shard]
         for tenure in only_refused:
             self._hold(tenure, loads[tenure.shard])
+        self._close([tenure for tenure in tenures if tenure.shard not in written])
 
     def _next_load(self, tenure: Tenure) -> Load:
         closed = self._gate.closed()
@@ -240,6 +241,19 @@ class Transactions:
         if tenure.one_topic:
             rows = [row for row in rows if row.topic == rows[0].topic]
         return load(rows, tenure.refusals)
+
+    def _close(self, tenures: Iterable[Tenure]) -> None:
+        """Close the manifests of batches that were dropped and that no other takes the place of."""
+        left = [t for t in tenures if t.manifest is not None and not t.manifest.settled]
+        if not left:
+            return
+        with transaction.atomic(using=self.using):
+            owned = self._owned(left)
+            dropped = [(t.shard, t.manifest.batch) for t in owned if t.manifest is not None]
+            OutboxManifest.objects.using(self.using).settle(dropped)
+        for tenure in owned:
+            if tenure.manifest is not None:
+                tenure.manifest.settled = True
 
     def _hold(self, tenure: Tenure, refused: Load) -> None:
         """Hold the keys of rejected events before which nothing is to be sent."""
