@@ -19,7 +19,14 @@ from ..broker.producer import Delivery
 from ..broker.progress import record_of
 from ..broker.transactional import TransactionalProducer
 from ..conf import settings
-from ..errors import AuthenticationFailed, BrokerError, TopicRefused, TransactionFailed
+from ..errors import (
+    AuthenticationFailed,
+    BrokerError,
+    BrokerUnavailable,
+    ProducerFailed,
+    TopicRefused,
+    TransactionFailed,
+)
 from ..models import OutboxManifest
 from .batch import Batch, Sent
 from .load import Load
@@ -32,6 +39,7 @@ _PATIENCE = 1.0
 _ABORT_SECONDS = 1.0
 _SINGLY_SECONDS = 10.0
 _PAUSES = (0.2, 5.0)
+_PASSING = (BrokerUnavailable, ProducerFailed, TransactionFailed)
 
 
 class Stage(Enum):
@@ -123,6 +131,19 @@ class Tenure:
         self._resume_at = time.monotonic() + self._pause
         self.needed, self.load = True, None
         self.enter(Stage.NEW)
+
+    def fail(self, error: BrokerError | None, say: Callable[[str], None]) -> None:
+        """Begin anew after ``error``, which is said if that may cure it.
+
+        Raises:
+            BrokerError: it is one that waiting does not cure.
+        """
+        self.reopen()
+        if error is None:
+            return
+        if not isinstance(error, _PASSING):
+            raise error
+        say(str(error))
 
     def went_well(self) -> None:
         """Take it that a batch went out: forget earlier failures, and wear."""

@@ -158,3 +158,11 @@ def test_settle_is_a_command(queued: Queued, capsys: Any) -> None:
     assert "Settled the last batch of shard 3: 1 event taken as unsent." in capsys.readouterr().out
     with pytest.raises(CommandError, match="Shard 3 has no batch"):
         call_command("kafka_outbox", "settle", "--shard", "3", "--sent", "--yes")
+
+
+def test_exactly_once_is_for_postgresql_only(db: None) -> None:
+    from kafka_integration.errors import ConfigurationError
+    from kafka_integration.outbox.relay import Relay
+
+    with pytest.raises(ConfigurationError, match="needs PostgreSQL"):
+        Relay("other", exactly_once=True)
