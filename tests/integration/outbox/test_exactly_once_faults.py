@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from confluent_kafka.admin import AdminClient
 from django.db import transaction
 from django.utils import timezone
@@ -100,7 +101,9 @@ def test_killed_after_kafkas_commit_it_is_recorded_and_not_sent_again(
     assert OutboxDelivery.objects.filter(partition=None, topic=topic).count() == 50
 
 
-def test_killed_before_kafkas_commit_the_same_batch_is_sent_again(
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_ended_before_kafkas_commit_the_same_batch_is_sent_again(
+    number: signal.Signals,
     own_exactly: Exactly,
     kafka_to_stop: OwnKafka,
     own_topic: str,
@@ -116,7 +119,8 @@ def test_killed_before_kafkas_commit_the_same_batch_is_sent_again(
     kafka_to_stop.stop()
     send(own_topic, [("a", number) for number in range(1, 20)])
     eventually(lambda: OutboxManifest.objects.unsettled().exists(), 60, what="announced")
-    running.end(signal.SIGKILL)
+    # With Kafka away too, whoever is asked to end does so soon.
+    assert running.end(number, timeout=30) == (0 if number == signal.SIGTERM else -number)
     [manifest] = OutboxManifest.objects.unsettled()
     assert len(manifest.positions) == 19
     send(own_topic, [("a", number) for number in range(20, 30)])
