@@ -103,9 +103,8 @@ class ProgressTopic:
         ends = self._ends()
         consumer = connect(
             {},
+            {"isolation.level": "read_committed", "enable.partition.eof": True},
             group_id="kafka-outbox-progress",  # librdkafka wants one; it joins no group
-            isolation_level="read_committed",
-            enable_partition_eof=True,
         )
         with closing(consumer):
             return _read_up_to(consumer, ends, proceed)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from django.db import transaction
 
 from devops.native.folder import Folder
@@ -213,6 +214,33 @@ def own_exactly(kafka_to_stop: OwnKafka) -> Exactly:
     """What relays share that publish to the broker that may be stopped."""
     topic = kafka_to_stop.make_topic(1, {"cleanup.policy": "compact"})
     return _exactly(topic, KAFKA_BROKER=kafka_to_stop.broker)
+
+
+@pytest.fixture
+def read_published(
+    broker: str, read_topic: Callable[..., list[Record]]
+) -> Callable[..., list[Record]]:
+    """Read a topic once Kafka has ended every transaction in it, which it does after the commit."""
+
+    def read(topic: str, *, at: str = broker, timeout: float = 60.0) -> list[Record]:
+        deadline = time.monotonic() + timeout
+        while ends(at, topic, committed=True) != ends(at, topic, committed=False):
+            assert time.monotonic() < deadline, f"a transaction in {topic} stays open"
+            time.sleep(0.1)
+        return read_topic(topic, at=at)
+
+    return read
+
+
+def ends(broker: str, topic: str, *, committed: bool) -> dict[int, int]:
+    """Return where each partition ends, for readers of committed or of all records."""
+    level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    admin = AdminClient({"bootstrap.servers": broker})
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client leaves it so
+    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+    asked = {TopicPartition(topic, number): latest for number in partitions}
+    answers = admin.list_offsets(asked, isolation_level=level)
+    return {place.partition: answer.result(30).offset for place, answer in answers.items()}
 
 
 def each_once(records: Sequence[Record]) -> dict[str, list[int]]:

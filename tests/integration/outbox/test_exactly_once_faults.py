@@ -47,7 +47,7 @@ def test_killed_at_any_moment_each_event_is_there_once(
     exactly: Exactly,
     relay: Callable[..., Watched],
     manage: Callable[..., Any],
-    read_topic: Callable[..., Any],
+    read_published: Callable[..., Any],
     eventually: Callable[..., None],
 ) -> None:
     send(topic, everything())
@@ -65,10 +65,10 @@ def test_killed_at_any_moment_each_event_is_there_once(
     ended = manage("kafka_relay", "--drain", "--timeout", "120", env=exactly.env, timeout=180)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert each_once(read_topic(topic)) == {lane: list(range(EACH)) for lane in LANES}
+    assert each_once(read_published(topic)) == {lane: list(range(EACH)) for lane in LANES}
     assert OutboxDelivery.objects.count() == len(LANES) * EACH
     assert OutboxDelivery.objects.values("event").distinct().count() == len(LANES) * EACH
-    for batches in exactly.batches(read_topic(exactly.progress_topic)).values():
+    for batches in exactly.batches(read_published(exactly.progress_topic)).values():
         assert batches == sorted(set(batches))
 
 
@@ -78,6 +78,7 @@ def test_killed_after_kafkas_commit_it_is_recorded_and_not_sent_again(
     exactly: Exactly,
     relay: Callable[..., Watched],
     manage: Callable[..., Any],
+    read_published: Callable[..., Any],
     read_topic: Callable[..., Any],
 ) -> None:
     send(topic, [("a", number) for number in range(50)])
@@ -94,7 +95,7 @@ def test_killed_after_kafkas_commit_it_is_recorded_and_not_sent_again(
     ended = manage("kafka_relay", "--drain", "--timeout", "90", env=exactly.env)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert each_once(read_topic(topic)) == {"a": list(range(60))}
+    assert each_once(read_published(topic)) == {"a": list(range(60))}
     assert not OutboxQueue.objects.exists()
     outcomes = OutboxDelivery.objects.filter(event=discarded).order_by("pk")
     assert list(outcomes.values_list("outcome", flat=True)) == [Outcome.DISCARDED, Outcome.SENT]
@@ -110,7 +111,7 @@ def test_ended_before_kafkas_commit_the_same_batch_is_sent_again(
     send: Callable[..., None],
     relay: Callable[..., Watched],
     manage: Callable[..., Any],
-    read_topic: Callable[..., Any],
+    read_published: Callable[..., Any],
     eventually: Callable[..., None],
 ) -> None:
     running = relay(env=own_exactly.env)
@@ -130,8 +131,8 @@ def test_ended_before_kafkas_commit_the_same_batch_is_sent_again(
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     at = kafka_to_stop.broker
-    assert each_once(read_topic(own_topic, at=at)) == {"a": list(range(30))}
-    [batches] = own_exactly.batches(read_topic(own_exactly.progress_topic, at=at)).values()
+    assert each_once(read_published(own_topic, at=at)) == {"a": list(range(30))}
+    [batches] = own_exactly.batches(read_published(own_exactly.progress_topic, at=at)).values()
     assert batches == [manifest.batch - 1, manifest.batch, manifest.batch + 1]
 
 
@@ -141,7 +142,7 @@ def test_kafka_restarted_in_the_midst_each_event_is_there_once(
     own_topic: str,
     send: Callable[..., None],
     relay: Callable[..., Watched],
-    read_topic: Callable[..., Any],
+    read_published: Callable[..., Any],
     eventually: Callable[..., None],
 ) -> None:
     send(own_topic, everything())
@@ -155,7 +156,7 @@ def test_kafka_restarted_in_the_midst_each_event_is_there_once(
     eventually(lambda: not OutboxQueue.objects.exists(), 120, what="all is out")
     assert running.end(signal.SIGTERM, timeout=30) == 0
 
-    records = read_topic(own_topic, at=kafka_to_stop.broker)
+    records = read_published(own_topic, at=kafka_to_stop.broker)
     assert each_once(records) == {lane: list(range(EACH)) for lane in LANES}
     assert not OutboxQueue.objects.filter(attempts__gt=0).exists()
 
@@ -165,7 +166,7 @@ def test_a_relay_that_was_paused_publishes_nothing_twice(
     send: Callable[..., None],
     exactly: Exactly,
     relay: Callable[..., Watched],
-    read_topic: Callable[..., Any],
+    read_published: Callable[..., Any],
     eventually: Callable[..., None],
 ) -> None:
     send(topic, everything())
@@ -181,7 +182,7 @@ def test_a_relay_that_was_paused_publishes_nothing_twice(
     running.says("our leases have run out")
     eventually(lambda: not OutboxQueue.objects.exists(), 120, what="all is out")
 
-    assert each_once(read_topic(topic)) == {lane: list(range(EACH)) for lane in LANES}
+    assert each_once(read_published(topic)) == {lane: list(range(EACH)) for lane in LANES}
     assert successor.process.poll() is None
     assert running.process.poll() is None
 
@@ -192,7 +193,7 @@ def test_a_relay_whose_leases_are_taken_away_publishes_nothing_twice(
     exactly: Exactly,
     relay: Callable[..., Watched],
     manage: Callable[..., Any],
-    read_topic: Callable[..., Any],
+    read_published: Callable[..., Any],
     eventually: Callable[..., None],
 ) -> None:
     send(topic, everything())
@@ -204,7 +205,7 @@ def test_a_relay_whose_leases_are_taken_away_publishes_nothing_twice(
         OutboxLease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     eventually(lambda: not OutboxQueue.objects.exists(), 120, what="all is out")
 
-    assert each_once(read_topic(topic)) == {lane: list(range(EACH)) for lane in LANES}
+    assert each_once(read_published(topic)) == {lane: list(range(EACH)) for lane in LANES}
 
 
 def test_without_its_progress_it_stops_and_says_how_to_go_on(
@@ -213,6 +214,7 @@ def test_without_its_progress_it_stops_and_says_how_to_go_on(
     exactly: Exactly,
     relay: Callable[..., Watched],
     manage: Callable[..., Any],
+    read_published: Callable[..., Any],
     read_topic: Callable[..., Any],
     kafka_admin: AdminClient,
     make_topic: Callable[..., str],
@@ -233,7 +235,7 @@ def test_without_its_progress_it_stops_and_says_how_to_go_on(
     settle = f"kafka_outbox settle --shard {manifest.shard} --sent"
     assert f"Batch 2 of shard {manifest.shard} was being published" in ended.stderr
     assert settle in ended.stderr
-    assert len(read_topic(topic)) == 3
+    assert len(read_published(topic)) == 3
     plain = manage("kafka_relay", "--drain", env=exactly.env | {"KAFKA_RELAY_EXACTLY_ONCE": ""})
     assert "--exactly-once --drain" in plain.stderr
     assert plain.returncode == 1
@@ -241,7 +243,7 @@ def test_without_its_progress_it_stops_and_says_how_to_go_on(
     assert manage(*settle.split(), "--yes").returncode == 0
     send(topic, [("a", 3)])
     assert manage("kafka_relay", "--drain", "--timeout", "60", env=elsewhere).returncode == 0
-    assert each_once(read_topic(topic)) == {"a": [0, 1, 2, 3]}
+    assert each_once(read_published(topic)) == {"a": [0, 1, 2, 3]}
 
 
 def test_without_a_progress_topic_it_names_the_command_that_makes_it(

@@ -68,7 +68,7 @@ def test_the_last_to_initialise_publishes_nothing_if_it_is_not_in_the_right(
     topic: str,
     send: Callable[..., None],
     engine: Callable[[], Transactions],
-    read_topic: Callable[..., Any],
+    read_published: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asleep, awake, commits = threading.Event(), threading.Event(), threading.Event()
@@ -99,10 +99,10 @@ def test_the_last_to_initialise_publishes_nothing_if_it_is_not_in_the_right(
     for _ in range(30):
         assert paused.advance() == 0
 
-    assert read_topic(topic) == []
+    assert read_published(topic) == []
     commits.set()
     rounds(successor, lambda: not OutboxQueue.objects.exists())
-    assert each_once(read_topic(topic)) == {"a": list(range(10))}
+    assert each_once(read_published(topic)) == {"a": list(range(10))}
 
 
 def test_a_rightful_owner_that_is_fenced_initialises_again_and_sends_the_same_batch(
@@ -110,7 +110,7 @@ def test_a_rightful_owner_that_is_fenced_initialises_again_and_sends_the_same_ba
     send: Callable[..., None],
     engine: Callable[[], Transactions],
     configured: Exactly,
-    read_topic: Callable[..., Any],
+    read_published: Callable[..., Any],
 ) -> None:
     send(topic, [("a", number) for number in range(10)])
     running = engine()
@@ -123,14 +123,16 @@ def test_a_rightful_owner_that_is_fenced_initialises_again_and_sends_the_same_ba
 
     rounds(running, lambda: not OutboxQueue.objects.exists())
 
-    assert each_once(read_topic(topic)) == {"a": list(range(20))}
-    [batches] = configured.batches(read_topic(configured.progress_topic)).values()
+    assert each_once(read_published(topic)) == {"a": list(range(20))}
+    [batches] = configured.batches(read_published(configured.progress_topic)).values()
     assert batches == [1, 2]
 
 
 def test_progress_is_read_to_its_end_though_another_transaction_is_open(
-    broker: str, configured: Exactly
+    broker: str, configured: Exactly, settings: Any
 ) -> None:
+    settings.KAFKA_CLIENT_OPTIONS = {"isolation.level": "read_uncommitted"}
+
     def producer(name: str) -> Producer:
         made = Producer(
             {"bootstrap.servers": broker, "transactional.id": f"{configured.progress_topic}{name}"}
