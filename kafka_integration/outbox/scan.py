@@ -63,7 +63,7 @@ def read(
     shards: Sequence[int],
     limit: int,
     closed: Iterable[str],
-    most_bytes: int = _BATCH_BYTES,
+    most_bytes: int | None = None,
 ) -> list[QueueRow]:
     """Return the next rows to send, in order, and put those behind a hold out of sight.
 
@@ -75,7 +75,7 @@ def read(
         most_bytes: what their values may take up together; the first row is read in any case.
     """
     queue = _sendable(using, shards, closed)
-    last = _last_that_fits(queue, limit, most_bytes)
+    last = _last_that_fits(queue, limit, most_bytes or _BATCH_BYTES)
     if last is None:
         return []
     # Hold and rows are seen at one instant: if the hold were looked up afterwards, its release in

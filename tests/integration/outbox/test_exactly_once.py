@@ -48,7 +48,7 @@ def test_our_own_readers_get_along_with_the_marks_of_transactions(
 
     assert len(read_published(topic)) == 10 * len(LANES)
 
-    env = exactly.env | {"SAMPLE_TOPIC": topic}
+    env = exactly.env | {"SAMPLE_TOPIC": topic, "KAFKA_GROUP_PREFIX": f"{topic}-"}
     read = manage("kafka_consume", "--group", "sample", "--drain", env=env)
     audited = manage("kafka_outbox", "audit", "--topic", topic, env=env)
 
