@@ -253,6 +253,24 @@ class Settings:
         0.2,
         "Pause between two looks at an empty outbox, when it has been empty for a while.",
     )
+    relay_exactly_once = Setting[bool](
+        "KAFKA_RELAY_EXACTLY_ONCE",
+        environ.Env.bool,
+        False,
+        "Publish in Kafka transactions, each event once; PostgreSQL and Kafka 4 only.",
+    )
+    transactional_id_prefix = Setting[str](
+        "KAFKA_TRANSACTIONAL_ID_PREFIX",
+        environ.Env.str,
+        "kafka-outbox",
+        "Begins the ids of exactly-once producers; each outbox on a cluster needs its own.",
+    )
+    progress_topic = Setting[str](
+        "KAFKA_PROGRESS_TOPIC",
+        environ.Env.str,
+        "outbox.relay_progress.json",
+        "The compacted topic in which exactly-once relays note how far they are.",
+    )
     outbox_retention_days = Setting[float](
         "KAFKA_OUTBOX_RETENTION_DAYS",
         environ.Env.float,

@@ -19,6 +19,10 @@
     ├── OutboxNotEmpty             the shard count is to be changed while events wait
     ├── OutboxInUse                the shard count is to be changed under an open transaction
     ├── ClusterChanged             this is not the Kafka that the outbox was sent to
+    ├── BatchInDoubt               nobody can tell whether a batch is out; someone must decide
+    │   ├── ProgressLost
+    │   ├── ProgressAhead
+    │   └── BatchUnsettled
     ├── PublishError               an event cannot be written to the outbox
     │   ├── NotAnEvent
     │   ├── NotInTransaction
@@ -38,7 +42,10 @@
         ├── TopicRefused
         ├── GroupRefused
         ├── ProducerFailed
-        │   └── ProducerRefused
+        │   ├── ProducerRefused
+        │   └── ProducerFenced
+        ├── TransactionFailed
+        ├── TransactionsRefused
         ├── DeliveryFailed
         └── DeadLetterRefused
 """
@@ -223,6 +230,67 @@ class ClusterChanged(KafkaIntegrationError):
             "development, or has moved for good, say so once with 'manage.py kafka_relay "
             "--adopt-cluster'. What was sent before stays in the old cluster; 'manage.py "
             "kafka_outbox replay' sends it again."
+        )
+
+
+class BatchInDoubt(KafkaIntegrationError):
+    """Raised when database and Kafka do not agree about the last batch of a shard."""
+
+    def __init__(self, shard: int, batch: int, problem: str) -> None:
+        self.shard = shard
+        self.batch = batch
+        self.problem = problem
+        super().__init__(
+            f"{problem} Look into the topics ('manage.py kafka_outbox audit') and decide: "
+            f"'manage.py kafka_outbox settle --shard {shard} --sent' takes the events of batch "
+            f"{batch} as published, '--unsent' sends them again. Then start the relay again."
+        )
+
+
+class ProgressLost(BatchInDoubt):
+    """Raised when the progress topic no longer knows what it must have known of a shard."""
+
+    def __init__(self, shard: int, batch: int, topic: str, found: int | None, written: int) -> None:
+        self.topic = topic
+        self.found = found
+        self.written = written
+        says = "has nothing" if found is None else f"ends with batch {found}"
+        super().__init__(
+            shard,
+            batch,
+            f"Batch {batch} of shard {shard} was being published, and whether it was cannot be "
+            f"told: topic {topic} {says}, although batch {written} was written there before. The "
+            "topic was deleted or emptied, KAFKA_TRANSACTIONAL_ID_PREFIX was changed, or the Kafka "
+            "cluster is another one or was made anew. Nothing was sent.",
+        )
+
+
+class ProgressAhead(BatchInDoubt):
+    """Raised when Kafka has a batch of a shard that the database does not know."""
+
+    def __init__(self, shard: int, batch: int, topic: str, found: int) -> None:
+        self.topic = topic
+        self.found = found
+        super().__init__(
+            shard,
+            batch,
+            f"Topic {topic} has batch {found} of shard {shard}, and the database knows none after "
+            f"{batch}. The database was put back to an earlier state, so that events which are out "
+            "may wait again; or another database publishes under the same "
+            "KAFKA_TRANSACTIONAL_ID_PREFIX, which must differ. Nothing was sent.",
+        )
+
+
+class BatchUnsettled(BatchInDoubt):
+    """Raised when a relay without exactly-once finds a batch that one with it left unfinished."""
+
+    def __init__(self, shard: int, batch: int) -> None:
+        super().__init__(
+            shard,
+            batch,
+            f"An exactly-once relay left batch {batch} of shard {shard} unfinished, and this relay "
+            "would publish its events although they may be out. Run 'manage.py kafka_relay "
+            "--exactly-once --drain' first: it finds out. If that is not possible:",
         )
 
 
@@ -420,6 +488,38 @@ class ProducerRefused(ProducerFailed):
             f"Kafka at {broker} does not allow our user an idempotent producer. Grant it Write on "
             "the topics (before Kafka 2.8: IdempotentWrite on the cluster) with an ACL, or check "
             "KAFKA_SASL_USERNAME"
+        )
+
+
+class ProducerFenced(ProducerFailed):
+    """Raised when another producer has taken over the transactional id of this one."""
+
+    def __init__(self, transactional_id: str) -> None:
+        self.transactional_id = transactional_id
+        super().__init__(
+            f"another producer has taken over the transactional id {transactional_id}. If this "
+            "goes on, two outboxes share KAFKA_TRANSACTIONAL_ID_PREFIX: give each its own"
+        )
+
+
+class TransactionFailed(BrokerError):
+    """Raised when a Kafka transaction cannot be committed; aborted, its batch may be sent again."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"The Kafka transaction is aborted and tried again: {reason}.")
+
+
+class TransactionsRefused(BrokerError):
+    """Raised when Kafka does not let our user write in transactions."""
+
+    def __init__(self, transactional_id: str, broker: str) -> None:
+        self.transactional_id = transactional_id
+        self.broker = broker
+        super().__init__(
+            f"Kafka at {broker} does not allow our user the transactional id {transactional_id}. "
+            "Grant it Write and Describe on the transactional ids that begin with "
+            "KAFKA_TRANSACTIONAL_ID_PREFIX with an ACL, or check KAFKA_SASL_USERNAME."
         )
 
 

@@ -37,11 +37,16 @@ _STRATEGY = "partition.assignment.strategy"
 _EAGER = frozenset({"range", "roundrobin"})
 
 
-def connect(callbacks: Mapping[str, Callable[..., None]], **properties: Any) -> Consumer:
+def connect(
+    callbacks: Mapping[str, Callable[..., None]],
+    required: Mapping[str, Any] | None = None,
+    **properties: Any,
+) -> Consumer:
     """Return a consumer that commits nothing by itself and makes no topics.
 
     Args:
         callbacks: librdkafka's callbacks by name.
+        required: properties that nothing may change, not even ``KAFKA_CLIENT_OPTIONS``.
         properties: librdkafka's properties, with ``_`` where the name has a dot.
 
     Raises:
@@ -49,7 +54,7 @@ def connect(callbacks: Mapping[str, Callable[..., None]], **properties: Any) -> 
     """
     config = _cooperative(client_config(**_DEFAULTS | properties))
     try:
-        return Consumer(config | dict(callbacks))
+        return Consumer(config | dict(required or {}) | dict(callbacks))
     except KafkaException as error:
         raise ConfigurationError(
             f"Kafka's client refuses its configuration: {error.args[0].str()}. Check "

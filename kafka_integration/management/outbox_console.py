@@ -20,6 +20,7 @@ from ..outbox.backfill import backfill, publication_for
 from ..outbox.backlog_report import backlog_report
 from ..outbox.diagnosis import Kafka, ask_kafka, counted, diagnose
 from ..outbox.erasure import Erasure
+from ..outbox.manifests import decide
 from ..outbox.remedies import culprits, discard, retry, unsent
 from ..outbox.replay import forecast, replay
 from ..outbox.reshard import reshard
@@ -185,6 +186,23 @@ class OutboxConsole:
             "share them out anew within seconds.",
             shards=shards,
             before=before,
+        )
+        return None
+
+    def settle(self) -> CommandError | None:
+        """Say what became of a batch in doubt."""
+        shard, sent = self._options["shard"], bool(self._options["sent"])
+        outcome = "never be sent again" if sent else "be sent, even if they are out already"
+        self._ask(f"The events of the last batch of shard {shard} will {outcome}.")
+        events = decide(self._using, shard, sent=sent)
+        if events is None:
+            return CommandError(f"Shard {shard} has no batch.")
+        self._tell(
+            f"Settled the last batch of shard {shard}: {counted(events, 'event')} taken as "
+            f"{'published' if sent else 'unsent'}.",
+            shard=shard,
+            events=events,
+            sent=sent,
         )
         return None
 

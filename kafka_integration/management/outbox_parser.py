@@ -80,7 +80,8 @@ def add_subcommands(parser: CommandParser) -> None:
         found.add_argument("--json", action="store_true", help="print the result as JSON")
         return found
 
-    looking, acting, keeping = (_stats, _audit), (_retry, _discard), (_purge, _erase, _reshard)
+    looking, acting = (_stats, _audit), (_retry, _discard, _settle)
+    keeping = _purge, _erase, _reshard
     for arguments in (*looking, *acting, _replay, _backfill, *keeping):
         arguments(add)
 
@@ -212,6 +213,22 @@ def _reshard(add: _Add) -> None:
         "drain first. Relays may run on.",
     )
     parser.add_argument("shards", type=int, metavar="N", help=f"how many, 1 to {MOST_SHARDS:,}")
+
+
+def _settle(add: _Add) -> None:
+    parser = add(
+        "settle",
+        "Say what became of a shard's last batch, where an exactly-once relay could not tell and "
+        "ended with an error: the progress topic is gone, say, or the database was put back. "
+        "Refuses while a relay holds the shard. Asks first. Exit code 1 if the shard has no batch.",
+    )
+    parser.add_argument("--shard", type=int, required=True, metavar="N", help="which shard")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--sent", action="store_true", help="its events are in Kafka")
+    which.add_argument(
+        "--unsent", action="store_true", help="they are not: the next relay sends them again"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _events(parser: CommandParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .delivery import OutboxDelivery, Outcome
 from .inbox import InboxRecord, InboxStatus
 from .lease import OutboxLease, OutboxRelay
+from .manifest import OutboxManifest
 from .outbox import EventStatus, OutboxEvent
 from .queue import OutboxHold, OutboxQueue
 from .setup import OutboxSetup
@@ -17,6 +18,7 @@ __all__ = [
     "OutboxEvent",
     "OutboxHold",
     "OutboxLease",
+    "OutboxManifest",
     "OutboxQueue",
     "OutboxRelay",
     "OutboxSetup",

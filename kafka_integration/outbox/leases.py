@@ -132,6 +132,10 @@ class Leases:
             self._in_doubt = True
         return ours
 
+    def epoch_of(self, shard: int) -> int:
+        """Return the epoch of our lease on ``shard``; 0 if we hold none."""
+        return self._epochs.get(shard, 0)
+
     def valid(self) -> bool:
         """Tell, by our own clock and on the safe side, whether the leases still hold."""
         return bool(self._epochs) and not self._in_doubt and _now() < self._deadline

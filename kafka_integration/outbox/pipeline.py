@@ -7,7 +7,6 @@ transaction), and for a while after Kafka has rejected an event, one batch follo
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from concurrent.futures import Future, wait
@@ -17,18 +16,17 @@ from typing import NamedTuple
 
 from django.db import connections, transaction
 
-from ..models import OutboxEvent
-from ..signals import batch_relayed, event_held
+from ..signals import batch_relayed
 from .background import Background
 from .batch import Batch, record
 from .cluster import ClusterGuard
 from .gate import TopicGate
+from .manifests import require_settled
+from .notices import tell_held
 from .reader import Reader, Wanted
 from .scan import QueueRow, pending, transaction_id
 from .sender import Sender
-from .tenure import DATABASE_ERRORS, Tenure
-
-log = logging.getLogger(__name__)
+from .watch import DATABASE_ERRORS, Watch
 
 _BATCHES = 4
 _BYTES = 32 * 1024 * 1024  # half of what the producer's queue takes
@@ -50,22 +48,22 @@ class Pipeline:
     """Relays what the queue holds, at least once.
 
     Args:
-        tenure: tells whether we may go on.
+        watch: tells whether we may go on.
         gate: knows which topics can be written to.
         cluster: knows which Kafka we send to.
         batch_size: events read, sent and recorded at once.
     """
 
     def __init__(
-        self, tenure: Tenure, gate: TopicGate, cluster: ClusterGuard, batch_size: int
+        self, watch: Watch, gate: TopicGate, cluster: ClusterGuard, batch_size: int
     ) -> None:
         self.published = 0
-        self._tenure = tenure
+        self._watch = watch
         self._gate = gate
         self._cluster = cluster
         self._batch_size = batch_size
-        self._sender = Sender(tenure.await_answers)
-        self._reader = Reader(tenure.using)
+        self._sender = Sender(watch.await_answers)
+        self._reader = Reader(watch.using)
         self._threads: _Threads | None = None
         self._reading: Future[list[QueueRow]] | None = None
         self._window: deque[Batch] = deque()
@@ -74,6 +72,15 @@ class Pipeline:
         self._next_look = 0.0
         self._answered_at = 0.0
         self._reported_at = 0.0
+
+    def begin(self) -> None:
+        """Take note that the relay has shards that it did not have before.
+
+        Raises:
+            BatchUnsettled: an exactly-once relay left a batch of them unfinished.
+        """
+        require_settled(self._watch.using, self._watch.leases.shards)
+        self.restart()
 
     def advance(self) -> int:
         """Do what can be done now; return how many events were recorded as out.
@@ -99,7 +106,7 @@ class Pipeline:
         """Read one batch, send it, wait for its answers, record it; return what went out."""
         self._reopen()
         batch = Batch(self._through_gate(self._read(())))
-        if not batch.rows or not self._tenure.holds() or not self._sender.send(batch):
+        if not batch.rows or not self._watch.holds() or not self._sender.send(batch):
             return 0
         while not self._has_recorded(batch):
             pass
@@ -112,7 +119,7 @@ class Pipeline:
         while self._window or self._recordings:
             self._serve(_TICK)
             self._collect()
-            if not self._tenure.holds():
+            if not self._watch.holds():
                 break
         self._drop_read()
         return self.published - before
@@ -125,7 +132,7 @@ class Pipeline:
         """Tell whether nothing waits that could be sent now; if something does, look for it."""
         if not self.is_idle():
             return False
-        if not pending(self._tenure.using, self._tenure.leases.shards, self._gate.closed()):
+        if not pending(self._watch.using, self._watch.leases.shards, self._gate.closed()):
             return True
         self.restart()
         return False
@@ -152,7 +159,7 @@ class Pipeline:
         self._threads = None
 
     def _may_use_threads(self) -> bool:
-        connection = connections[self._tenure.using]
+        connection = connections[self._watch.using]
         return connection.vendor == "postgresql" and not connection.in_atomic_block
 
     def _open_threads(self) -> _Threads:
@@ -166,7 +173,7 @@ class Pipeline:
             self._reading = self._open_threads().reader.submit(read)
 
     def _read(self, under_way: tuple[int, ...]) -> list[QueueRow]:
-        shards, closed = tuple(self._tenure.leases.shards), self._gate.closed()
+        shards, closed = tuple(self._watch.leases.shards), self._gate.closed()
         return self._reader.read(Wanted(shards, self._batch_size, closed, under_way))
 
     def _take_rows(self) -> list[QueueRow]:
@@ -207,7 +214,7 @@ class Pipeline:
             self.restart()
 
     def _send(self, rows: list[QueueRow]) -> None:
-        if not self._tenure.holds():
+        if not self._watch.holds():
             return
         if not self._window:
             self._answered_at = time.monotonic()
@@ -230,7 +237,7 @@ class Pipeline:
             self._answered_at = now
         elif now - self._reported_at >= _SLICE:
             self._reported_at = now
-            self._tenure.bear(producer, now - self._answered_at)
+            self._watch.bear(producer, now - self._answered_at)
         self._hand_to_recorder()
         if any(batch.failed for batch in self._window):
             self._mend()
@@ -262,7 +269,7 @@ class Pipeline:
             self._submit(batch)
         self._drop_read()
         # Before anything more is read: later events of a key must not pass those that failed.
-        while self._recordings and self._tenure.holds():
+        while self._recordings and self._watch.holds():
             wait([self._recordings[0].done], _SLICE)
             self._collect()
 
@@ -294,15 +301,15 @@ class Pipeline:
         return True
 
     def _bear_outage(self, error: Exception) -> None:
-        self._tenure.require_passing(error)
-        if self._tenure.stopping.is_set() or not self._tenure.leases.valid():
+        self._watch.require_passing(error)
+        if self._watch.stopping.is_set() or not self._watch.leases.valid():
             raise error  # our next owner sends the batch again
-        self._tenure.wait(f"the database does not answer: {error}")
+        self._watch.wait(f"the database does not answer: {error}")
 
     def _record(self, batch: Batch) -> None:
-        using, seen = self._tenure.using, self._reader.seen()
+        using, seen = self._watch.using, self._reader.seen()
         with transaction.atomic(using=using):
-            shards = self._tenure.leases.lock()
+            shards = self._watch.leases.lock()
             if connections[using].vendor == "postgresql":
                 self._reader.note_own(transaction_id(using), seen)
             record(using, batch, shards)
@@ -310,7 +317,7 @@ class Pipeline:
     def _react(self, batch: Batch) -> None:
         self.published += len(batch.sent)
         for row, error in batch.rejected():
-            self._tell_held(row, str(error))
+            tell_held(type(self), self._watch.using, row, str(error))
         for topic, error in batch.closed_topics().items():
             self._gate.close(topic, error)
         if batch.failed:
@@ -322,16 +329,5 @@ class Pipeline:
             seconds=time.monotonic() - batch.started,
         )
         failure = batch.other_failure()
-        if failure and not self._tenure.stopping.is_set():
-            self._tenure.wait(str(failure))
-
-    def _tell_held(self, row: QueueRow, reason: str) -> None:
-        event = OutboxEvent.objects.using(self._tenure.using).only("event_id").get(pk=row.event_pk)
-        log.error("Event %s is held back: %s", event.event_id, reason)
-        event_held.send(
-            type(self),
-            event_id=event.event_id,
-            topic=row.topic,
-            key_hash=row.key_hash,
-            reason=reason,
-        )
+        if failure and not self._watch.stopping.is_set():
+            self._watch.wait(str(failure))

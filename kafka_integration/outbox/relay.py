@@ -18,10 +18,12 @@ from ..models import OutboxQueue
 from ..signals import relay_idle, relay_leading
 from .cluster import ClusterGuard
 from .elsewhere import Elsewhere
+from .engine import Engine
 from .gate import TopicGate
 from .leases import Leases
 from .pipeline import Pipeline
-from .tenure import DATABASE_ERRORS, Tenure
+from .transactions import Transactions
+from .watch import DATABASE_ERRORS, Watch
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Relay:
         batch_size: events read, sent and recorded at once.
         lease_seconds: how long our leases last without a sign of life.
         idle_seconds: longest pause between two looks at an empty outbox.
+        exactly_once: publish in Kafka transactions; by default what the settings say.
         adopt_cluster: take whatever Kafka cluster answers for the outbox's own from now on.
 
     Raises:
@@ -52,6 +55,7 @@ class Relay:
         batch_size: int | None = None,
         lease_seconds: float | None = None,
         idle_seconds: float | None = None,
+        exactly_once: bool | None = None,
         adopt_cluster: bool = False,
     ) -> None:
         if not settings.enabled:
@@ -63,11 +67,13 @@ class Relay:
         self.batch_size = batch_size or settings.relay_batch_size
         self.idle_seconds = settings.relay_idle_seconds if idle_seconds is None else idle_seconds
         self.leases = Leases(using, lease_seconds or settings.relay_lease_seconds)
-        self._tenure = Tenure(using, self.leases, type(self))
-        self._gate = TopicGate(self._tenure.say)
+        self._watch = Watch(using, self.leases, type(self))
+        self._gate = TopicGate(self._watch.say)
         cluster = ClusterGuard(using, adopt=adopt_cluster)
         self._elsewhere = Elsewhere(using, self.leases.seconds + 1)
-        self._engine = Pipeline(self._tenure, self._gate, cluster, self.batch_size)
+        exactly = settings.relay_exactly_once if exactly_once is None else exactly_once
+        engine: Callable[..., Engine] = Transactions if exactly else Pipeline
+        self._engine = engine(self._watch, self._gate, cluster, self.batch_size)
         self._patience = math.inf
         self._waiting_since: float | None = None
         self._next_tidying = 0.0
@@ -79,7 +85,7 @@ class Relay:
 
     def stop(self) -> None:
         """Ask the relay to finish what is under way and end; safe in a signal handler."""
-        self._tenure.stopping.set()
+        self._watch.stopping.set()
 
     def run(self) -> None:
         """Relay until :meth:`stop` is called.
@@ -101,7 +107,7 @@ class Relay:
             TopicRefused: events remain for a topic that we may not write to.
         """
         self._loop(self._engine.advance, lambda sent: sent == 0 and self._is_empty())
-        if not self._tenure.stopping.is_set():
+        if not self._watch.stopping.is_set():
             self._gate.raise_if_closed()
 
     def once(self) -> int:
@@ -116,7 +122,7 @@ class Relay:
         """
         self._patience = self.leases.seconds + 1
         self._loop(self._engine.round, lambda sent: bool(self.leases.shards))
-        if not self._tenure.stopping.is_set():
+        if not self._watch.stopping.is_set():
             self._gate.raise_if_closed()
         return self.published
 
@@ -131,7 +137,7 @@ class Relay:
     def _work(self, work: Callable[[], int], enough: Callable[[int], bool]) -> None:
         worked_at, told = -math.inf, 0
         pause = _SHORTEST_PAUSE
-        while not self._tenure.stopping.is_set():
+        while not self._watch.stopping.is_set():
             sent, is_done = self._turn(work, enough)
             if is_done:
                 return
@@ -144,7 +150,7 @@ class Relay:
             if time.monotonic() - worked_at > _SWIFT_SECONDS:
                 pause = min(pause * 1.5, self._longest_pause())
             self._tidy()
-            self._tenure.stopping.wait(pause)
+            self._watch.stopping.wait(pause)
 
     def _tidy(self) -> None:
         if self.leases.shards and time.monotonic() >= self._next_tidying:
@@ -161,16 +167,16 @@ class Relay:
             sent = work() if self._lead() else 0
             return sent, enough(sent)
         except DATABASE_ERRORS as error:
-            self._tenure.require_passing(error)
-            self._tenure.wait(f"the database does not answer: {error}")
+            self._watch.require_passing(error)
+            self._watch.wait(f"the database does not answer: {error}")
         except BrokerUnavailable as error:
-            self._tenure.wait(str(error))
+            self._watch.wait(str(error))
         return 0, False
 
     def _lead(self) -> bool:
         """Hold on to our share of the shards, or take it; return whether we hold any."""
         before = set(self.leases.shards)
-        if not before or not self._tenure.holds():
+        if not before or not self._watch.holds():
             self._engine.discard()
             before = set()
         if self.leases.surplus():
@@ -180,7 +186,7 @@ class Relay:
             self._wait_for(self.leases.holder())
             return False
         if set(self.leases.shards) - before:
-            self._engine.restart()
+            self._engine.begin()
         if not before:
             relay_leading.send(type(self), using=self.using, owner=self.leases.owner)
         return True
@@ -189,7 +195,7 @@ class Relay:
         self._waiting_since = self._waiting_since or time.monotonic()
         if time.monotonic() - self._waiting_since > self._patience:
             raise OutboxBusy(holder)
-        self._tenure.wait(
+        self._watch.wait(
             f"other relays, {holder or 'just gone'} among them, hold every shard; taking our share "
             "as soon as one is free",
             min(0.25, self.leases.seconds / 3),

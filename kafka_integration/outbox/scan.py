@@ -15,6 +15,8 @@ from ..models.queue import OutboxQueueQuerySet
 BATCH_BYTES = 8 * 1024 * 1024
 """Values of one batch, together; several batches are under way at once."""
 
+_AMONG = 10_000
+
 
 class QueueRow(NamedTuple):
     """An event that waits, with its place in the queue.
@@ -63,7 +65,13 @@ def array(numbers: Iterable[int]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
 
 
-def read(using: str, shards: Sequence[int], limit: int, closed: Iterable[str]) -> list[QueueRow]:
+def read(
+    using: str,
+    shards: Sequence[int],
+    limit: int,
+    closed: Iterable[str],
+    most_bytes: int | None = None,
+) -> list[QueueRow]:
     """Return the next rows to send, in order, and put those behind a hold out of sight.
 
     Args:
@@ -71,9 +79,10 @@ def read(using: str, shards: Sequence[int], limit: int, closed: Iterable[str]) -
         shards: the shards that we hold.
         limit: how many rows at most.
         closed: topics that are left alone for now.
+        most_bytes: what their values may take up together; the first row is read in any case.
     """
     queue = _sendable(using, shards, closed)
-    last = _last_that_fits(queue, limit)
+    last = _last_that_fits(queue, limit, most_bytes or BATCH_BYTES)
     if last is None:
         return []
     # Hold and rows are seen at one instant: if the hold were looked up afterwards, its release in
@@ -96,13 +105,19 @@ def transaction_id(using: str) -> int:
         return int(cursor.fetchone()[0])
 
 
+def waiting(using: str, shards: Sequence[int], closed: Iterable[str]) -> list[int]:
+    """Return those of ``shards`` that have a row among the next that could be sent."""
+    rows = _sendable(using, shards, closed).values_list("shard", flat=True)
+    return sorted(set(rows[:_AMONG]))
+
+
 def _sendable(using: str, shards: Sequence[int], closed: Iterable[str]) -> OutboxQueueQuerySet:
     queue = OutboxQueue.objects.using(using).in_shards(shards).sendable()
     closed = list(closed)
     return queue.outside(closed) if closed else queue
 
 
-def _last_that_fits(queue: OutboxQueueQuerySet, limit: int) -> int | None:
+def _last_that_fits(queue: OutboxQueueQuerySet, limit: int, most_bytes: int) -> int | None:
     """Return the position up to which values fit into memory; None if nothing waits.
 
     Asked before any value is fetched: a batch of the largest events would be gigabytes.
@@ -110,7 +125,7 @@ def _last_that_fits(queue: OutboxQueueQuerySet, limit: int) -> int | None:
     last, total = None, 0
     for position, size in queue.values_list("position", Length("event__value"))[:limit]:
         total += size
-        if last is not None and total > BATCH_BYTES:
+        if last is not None and total > most_bytes:
             break
         last = position
     return last

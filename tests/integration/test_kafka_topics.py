@@ -242,7 +242,7 @@ def test_a_broker_that_is_not_there(write: Write, settings: Settings) -> None:
 
 def test_our_own_catalogue_is_taken_by_kafka(catalogue_topics: None, settings: Settings) -> None:
     found = Catalogue.load(settings.KAFKA_TOPICS_FILE, "development")
-    assert len(found) == 53
+    assert len(found) == 54
     assert TopicAdmin().missing([topic.name for topic in found]) == set()
     run("plan")
 

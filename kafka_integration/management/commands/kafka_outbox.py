@@ -17,10 +17,10 @@ class Command(BaseCommand):
     help = (
         "Look into the outbox and act on it: what waits and why (stats), release or give up what "
         "is held (retry, discard), send again (replay, backfill), delete and erase (purge, "
-        "erase), compare with Kafka (audit), divide it for more relays (reshard). All "
-        "of it is safe while relays and consumers run, and may be stopped by Ctrl-C after any "
-        "batch. Exit codes: 0 done; 1 error, nothing matched, "
-        "or an audit found differences; 2 wrong usage; 130 stopped by a signal."
+        "erase), compare with Kafka (audit), divide it for more relays (reshard), decide about a "
+        "batch in doubt (settle). All of it is safe while relays and consumers run, and may be "
+        "stopped by Ctrl-C after any batch. Exit codes: 0 done; 1 error, nothing matched, or an "
+        "audit found differences; 2 wrong usage; 130 stopped by a signal."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

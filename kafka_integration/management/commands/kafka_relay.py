@@ -52,6 +52,15 @@ class Command(BaseCommand):
             metavar="N",
             help=f"events sent and recorded at once (default: {settings.relay_batch_size})",
         )
+        parser.add_argument(
+            "--exactly-once",
+            action="store_true",
+            default=None,
+            help=(
+                "publish in Kafka transactions, so that readers of committed records see each "
+                "event once; PostgreSQL and Kafka 4 only (default: KAFKA_RELAY_EXACTLY_ONCE)"
+            ),
+        )
         parser.add_argument("--database", default="default", help="alias of the outbox's database")
         parser.add_argument(
             "--adopt-cluster",
@@ -76,6 +85,7 @@ class Command(BaseCommand):
             options["database"],
             batch_size=options["batch_size"],
             adopt_cluster=options["adopt_cluster"],
+            exactly_once=options["exactly_once"],
         )
         run = relay.drain if drain else relay.once if once else relay.run
         stopped = stop_after(timeout, relay.stop)

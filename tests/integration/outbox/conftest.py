@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from django.db import transaction
 
 from devops.native.folder import Folder
@@ -66,11 +68,13 @@ class OwnKafka:
     services: Services
     broker: str
 
-    def make_topic(self) -> str:
-        """Make a topic with three partitions."""
+    def make_topic(self, partitions: int = 3, config: dict[str, str] | None = None) -> str:
+        """Make a topic."""
         topic = f"test.t{uuid.uuid4().hex[:12]}.json"
         admin = AdminClient({"bootstrap.servers": self.broker})
-        admin.create_topics([NewTopic(topic, 3, 1)])[topic].result(timeout=30)
+        admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result(
+            timeout=30
+        )
         return topic
 
     def stop(self) -> None:
@@ -160,3 +164,87 @@ def numbers_by_key(records: Sequence[Record]) -> dict[str, list[int]]:
             last[key] = record.headers["ce_sequence"]
             found[key].append(number)
     return found
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """What exactly-once relays of one test share, and no others."""
+
+    env: dict[str, str]
+    progress_topic: str
+
+    def batches(self, records: Sequence[Record]) -> dict[str, list[int]]:
+        """Return the batches that the progress topic has of each shard, in their order."""
+        found: dict[str, list[int]] = {}
+        for record in records:
+            assert record.key is not None
+            assert record.value is not None
+            shard = record.key.decode().rpartition(".")[2]
+            found.setdefault(shard, []).append(json.loads(record.value)["batch"])
+        return found
+
+
+def _exactly(topic: str, **more: str) -> Exactly:
+    return Exactly(
+        SHORT_LEASE
+        | {
+            "KAFKA_RELAY_EXACTLY_ONCE": "true",
+            "KAFKA_PROGRESS_TOPIC": topic,
+            "KAFKA_TRANSACTIONAL_ID_PREFIX": f"test-{uuid.uuid4().hex[:12]}",
+        }
+        | more,
+        topic,
+    )
+
+
+@pytest.fixture
+def exactly(make_topic: Callable[..., str]) -> Exactly:
+    """A progress topic and transactional ids of the test's own."""
+    return _exactly(make_topic(1, cleanup_policy="compact"))
+
+
+@pytest.fixture
+def own_topic(kafka_to_stop: OwnKafka) -> str:
+    """A topic in the broker that may be stopped."""
+    return kafka_to_stop.make_topic()
+
+
+@pytest.fixture
+def own_exactly(kafka_to_stop: OwnKafka) -> Exactly:
+    """What relays share that publish to the broker that may be stopped."""
+    topic = kafka_to_stop.make_topic(1, {"cleanup.policy": "compact"})
+    return _exactly(topic, KAFKA_BROKER=kafka_to_stop.broker)
+
+
+@pytest.fixture
+def read_published(
+    broker: str, read_topic: Callable[..., list[Record]]
+) -> Callable[..., list[Record]]:
+    """Read a topic once Kafka has ended every transaction in it, which it does after the commit."""
+
+    def read(topic: str, *, at: str = broker, timeout: float = 60.0) -> list[Record]:
+        deadline = time.monotonic() + timeout
+        while ends(at, topic, committed=True) != ends(at, topic, committed=False):
+            assert time.monotonic() < deadline, f"a transaction in {topic} stays open"
+            time.sleep(0.1)
+        return read_topic(topic, at=at)
+
+    return read
+
+
+def ends(broker: str, topic: str, *, committed: bool) -> dict[int, int]:
+    """Return where each partition ends, for readers of committed or of all records."""
+    level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    admin = AdminClient({"bootstrap.servers": broker})
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client leaves it so
+    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+    asked = {TopicPartition(topic, number): latest for number in partitions}
+    answers = admin.list_offsets(asked, isolation_level=level)
+    return {place.partition: answer.result(30).offset for place, answer in answers.items()}
+
+
+def each_once(records: Sequence[Record]) -> dict[str, list[int]]:
+    """Return each key's numbers in the order of the topic, and fail if any event is there twice."""
+    ids = [record.headers["ce_id"] for record in records]
+    assert len(set(ids)) == len(ids), f"{len(ids) - len(set(ids))} repeats"
+    return numbers_by_key(records)

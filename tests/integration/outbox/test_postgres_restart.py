@@ -15,7 +15,13 @@ from devops.native.folder import Folder
 from devops.native.service import Service
 from devops.native.services import Services
 from tests.integration.conftest import ROOT
-from tests.integration.outbox.conftest import SHORT_LEASE, Watched, numbers_by_key
+from tests.integration.outbox.conftest import (
+    SHORT_LEASE,
+    Exactly,
+    Watched,
+    each_once,
+    numbers_by_key,
+)
 
 _SAVE = """
 from tests.sample.models import Sample
@@ -36,12 +42,14 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         found.down()
 
 
-@pytest.fixture
-def own_environment(services: Services, topic: str) -> dict[str, str]:
+@pytest.fixture(params=[False, True], ids=["at-least-once", "exactly-once"])
+def own_environment(
+    services: Services, topic: str, exactly: Exactly, request: pytest.FixtureRequest
+) -> dict[str, str]:
     """The environment of a process that works on that PostgreSQL."""
     [postgres] = services._members(["postgres"]).values()
     assert isinstance(postgres, Service)
-    found = postgres.environment(postgres.record) | SHORT_LEASE
+    found = postgres.environment(postgres.record) | (exactly.env if request.param else SHORT_LEASE)
     base = {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONUNBUFFERED": "1"}
     return os.environ | base | found | {"SAMPLE_TOPIC": topic}
 
@@ -72,7 +80,11 @@ def run(own_environment: dict[str, str]) -> Iterator[Callable[..., Watched]]:
 
 
 def test_the_relay_goes_on_and_loses_nothing(
-    services: Services, run: Callable[..., Watched], topic: str, read_topic: Callable[..., Any]
+    services: Services,
+    run: Callable[..., Watched],
+    own_environment: dict[str, str],
+    topic: str,
+    read_topic: Callable[..., Any],
 ) -> None:
     assert run("migrate", "--run-syncdb", "-v0").process.wait(60) == 0
     relay = run("kafka_relay", "--batch-size", "50")
@@ -87,6 +99,7 @@ def test_the_relay_goes_on_and_loses_nothing(
     drained = run("kafka_relay", "--drain", "--timeout", "30")
     assert relay.end(signal.SIGTERM) == 0
     assert drained.process.wait(40) == 0
-    assert numbers_by_key(read_topic(topic)) == {
+    found = each_once if "KAFKA_RELAY_EXACTLY_ONCE" in own_environment else numbers_by_key
+    assert found(read_topic(topic)) == {
         f"lane-{lane}": list(range(lane, 400, 5)) for lane in range(5)
     }

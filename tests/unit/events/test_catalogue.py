@@ -11,10 +11,12 @@ import yaml
 from django.conf import settings as django_settings
 from pytest_django import Settings
 
+from kafka_integration.conf import Settings as OurSettings
 from kafka_integration.errors import CatalogueError, UnknownTopic
 from kafka_integration.events.catalogue import Catalogue, catalogue, check_catalogued
 
 OURS = Path(django_settings.BASE_DIR) / "devops" / "kafka" / "topics.yaml"
+PROGRESS = "outbox.relay_progress.json"
 DAY_MS = 86_400_000
 
 # domain: {action: (partitions, days)}, as agreed with those who read the topics.
@@ -90,6 +92,7 @@ def test_our_file_holds_the_42_agreed_topics() -> None:
     assert {
         topic.name: (topic.partitions, topic.config["retention.ms"])
         for topic in found.event_topics()
+        if topic.name != PROGRESS
     } == agreed
     assert all(topic.description.endswith(".") for topic in found)
 
@@ -100,6 +103,8 @@ def test_our_file_holds_the_42_agreed_topics() -> None:
 def test_our_file_in_each_environment(environment: str, replicas: int, in_sync: str) -> None:
     for topic in Catalogue.load(OURS, environment):
         assert topic.replication_factor == replicas
+        if topic.name == PROGRESS:
+            continue
         common = {name: value for name, value in topic.config.items() if name != "retention.ms"}
         common.pop("max.message.bytes", None)
         assert common == {
@@ -108,6 +113,14 @@ def test_our_file_in_each_environment(environment: str, replicas: int, in_sync: 
             "retention.bytes": "-1",
             "min.insync.replicas": in_sync,
         }
+
+
+def test_our_file_has_the_topic_of_exactly_once_relays() -> None:
+    progress = Catalogue.load(OURS, "production").check(PROGRESS)
+    assert OurSettings.progress_topic.default == PROGRESS
+    assert progress.config["cleanup.policy"] == "compact"
+    assert progress.config["min.insync.replicas"] == "2"
+    assert progress.partitions == 1
 
 
 def test_our_file_has_dead_letters_for_the_three_domains_with_handlers() -> None:
@@ -365,4 +378,4 @@ def test_a_catalogue_reads_like_a_collection() -> None:
     assert "asset.painted.json" not in found
     assert found.get("asset.painted.json") is None
     assert found.get("asset.created.json") == found.check("asset.created.json")
-    assert len(found) == 53
+    assert len(found) == 54

@@ -32,7 +32,7 @@ from kafka_integration.models import (
     OutboxRelay,
     OutboxSetup,
 )
-from kafka_integration.outbox import gate, pipeline, reader, tenure
+from kafka_integration.outbox import gate, pipeline, reader, watch
 from kafka_integration.outbox.batch import record
 from kafka_integration.outbox.leases import Leases
 from kafka_integration.outbox.relay import Relay
@@ -75,7 +75,7 @@ def admin(monkeypatch: pytest.MonkeyPatch, settings: Any, db: None) -> FakeAdmin
     found = FakeAdmin()
     settings.KAFKA_BROKER = "broker"
     monkeypatch.setattr(gate, "TopicAdmin", found)
-    monkeypatch.setattr(tenure, "_OUTAGE_PAUSE", 0.01)
+    monkeypatch.setattr(watch, "_OUTAGE_PAUSE", 0.01)
     return found
 
 
@@ -482,7 +482,7 @@ def test_while_only_closed_topics_wait_the_relay_looks_seldom(
             relay.stop()
         return False
 
-    monkeypatch.setattr(relay._tenure.stopping, "wait", note)
+    monkeypatch.setattr(relay._watch.stopping, "wait", note)
     relay.run()
     assert pauses[-1] == 1.0
 
