@@ -12,7 +12,7 @@ Delivery = tuple[str, str, int | None, int | None]
 """The event's id, and topic, partition and offset of where it is said to stand."""
 
 _SENT = """
-SELECT event.event_id::text, delivery.topic, delivery.partition, delivery."offset"
+SELECT event.event_id::text, event.topic, delivery.partition, delivery."offset"
 FROM kafka_outbox_delivery AS delivery JOIN kafka_outbox_event AS event
     ON event.id = delivery.event_id
 WHERE delivery.outcome = 'sent' ORDER BY delivery.id
