@@ -14,6 +14,7 @@ _ABORTED = 3
 _OUTAGES = frozenset(
     {
         "25006",  # read_only_sql_transaction: after a failover we still talk to the old primary
+        "25P03",  # idle_in_transaction_session_timeout: we were paused for too long
         "53100",  # disk_full
         "53300",  # too_many_connections
         "57P01",  # admin_shutdown

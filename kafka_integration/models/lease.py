@@ -9,10 +9,12 @@ from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from .clock import in_seconds
+from .clock import end_when_idle, in_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_MOST_IDLE = 10.0
 
 
 class OutboxRelayQuerySet(models.QuerySet["OutboxRelay"]):
@@ -93,6 +95,7 @@ class OutboxLeaseQuerySet(models.QuerySet["OutboxLease"]):
 
     def lock(self) -> list[int]:
         """Lock the leases until the open transaction ends; return their shards."""
+        end_when_idle(self.db, _MOST_IDLE)
         return [lease.shard for lease in self.select_for_update().order_by("shard")]
 
     def take(self, owner: str, seconds: float, most: int) -> dict[int, int]:
@@ -109,6 +112,7 @@ class OutboxLeaseQuerySet(models.QuerySet["OutboxLease"]):
         if most <= 0:
             return {}
         with transaction.atomic(using=self.db):
+            end_when_idle(self.db, _MOST_IDLE)
             locked = self.free().select_for_update(skip_locked=True).order_by("shard")[:most]
             chosen = self.filter(shard__in=[lease.shard for lease in locked])
             chosen.free().update(

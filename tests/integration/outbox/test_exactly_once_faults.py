@@ -99,7 +99,12 @@ def test_killed_after_kafkas_commit_it_is_recorded_and_not_sent_again(
     assert not OutboxQueue.objects.exists()
     outcomes = OutboxDelivery.objects.filter(event=discarded).order_by("pk")
     assert list(outcomes.values_list("outcome", flat=True)) == [Outcome.DISCARDED, Outcome.SENT]
-    assert OutboxDelivery.objects.filter(partition=None, outcome=Outcome.SENT, event__topic=topic).count() == 50
+    assert (
+        OutboxDelivery.objects.filter(
+            partition=None, outcome=Outcome.SENT, event__topic=topic
+        ).count()
+        == 50
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

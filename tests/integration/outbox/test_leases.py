@@ -11,10 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from kafka_integration.database import is_outage
 from kafka_integration.models import (
     OutboxDelivery,
     OutboxLease,
@@ -23,6 +24,7 @@ from kafka_integration.models import (
     OutboxSetup,
 )
 from kafka_integration.models.queue import key_hash
+from kafka_integration.outbox.leases import Leases
 from tests.integration.outbox.conftest import Watched, numbers_by_key
 
 Relays = Callable[..., Watched]
@@ -255,3 +257,37 @@ def test_a_signal_ends_a_relay_with_success_and_frees_its_leases(
     assert shares() == {}
     assert not OutboxRelay.objects.exists()
     assert "Relay ended." in first.lines[-1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_that_is_paused_in_a_transaction_keeps_its_locks_for_a_while_only(
+    eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kafka_integration.models.lease._MOST_IDLE", 1.0)
+    paused, goes_on = Leases("default", 0.5), threading.Event()
+    locked = threading.Event()
+    outcome: list[bool] = []
+
+    def pause() -> None:
+        try:
+            paused.acquire()
+            with transaction.atomic():
+                paused.lock()
+                locked.set()
+                goes_on.wait(60)
+                OutboxLease.objects.exists()
+        except DatabaseError as error:
+            outcome.append(is_outage(error))
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=pause)
+    thread.start()
+    try:
+        assert locked.wait(30)
+        successor = Leases("default", 30)
+        eventually(lambda: successor.acquire() and len(successor.shards) == 16, what="taken over")
+    finally:
+        goes_on.set()
+        thread.join(30)
+    assert outcome == [True], "it takes that for an outage, and begins anew"
