@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ..conf import settings
 from ..database import close_stale_connections
-from ..errors import BrokerUnavailable, ConfigurationError, OutboxBusy
+from ..errors import BrokerUnavailable, ConfigurationError, KafkaIntegrationError, OutboxBusy
 from ..models import OutboxQueue
 from ..signals import relay_idle, relay_leading
 from .cluster import ClusterGuard
@@ -129,8 +129,7 @@ class Relay:
     def _loop(self, work: Callable[[], int], enough: Callable[[int], bool]) -> None:
         try:
             self._work(work, enough)
-            if self.leases.shards:
-                self._engine.settle()
+            self._finish()
         finally:
             self._end()
 
@@ -149,11 +148,10 @@ class Relay:
                 told = self.published
             if time.monotonic() - worked_at > _SWIFT_SECONDS:
                 pause = min(pause * 1.5, self._longest_pause())
-            self._tidy()
             self._watch.stopping.wait(pause)
 
     def _tidy(self) -> None:
-        if self.leases.shards and time.monotonic() >= self._next_tidying:
+        if self._engine.is_idle() and time.monotonic() >= self._next_tidying:
             OutboxQueue.objects.using(self.using).bring_home()
             self._next_tidying = time.monotonic() + _TIDY_EVERY
 
@@ -165,6 +163,8 @@ class Relay:
         try:
             close_stale_connections()
             sent = work() if self._lead() else 0
+            if not sent:
+                self._tidy()
             return sent, enough(sent)
         except DATABASE_ERRORS as error:
             self._watch.require_passing(error)
@@ -204,6 +204,14 @@ class Relay:
     def _is_empty(self) -> bool:
         ours, closed = self.leases.shards, self._gate.closed()
         return self._engine.is_empty() and self._elsewhere.is_empty(ours, closed)
+
+    def _finish(self) -> None:
+        """Bring what is under way to its end, if we still may."""
+        try:
+            if self.leases.shards:
+                self._engine.settle()
+        except (*DATABASE_ERRORS, KafkaIntegrationError) as error:
+            log.warning("The next relay takes care of what was under way: %s", error)
 
     def _end(self) -> None:
         try:
