@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from kafka_integration.broker.progress import ProgressTopic, record_of
 from kafka_integration.broker.transactional import TransactionalProducer
-from kafka_integration.models import OutboxLease, OutboxManifest, OutboxQueue
+from kafka_integration.models import OutboxLease, OutboxManifest, OutboxQueue, OutboxRelay
 from kafka_integration.outbox.cluster import ClusterGuard
 from kafka_integration.outbox.gate import TopicGate
 from kafka_integration.outbox.leases import Leases
@@ -63,7 +63,9 @@ def engine(configured: Exactly) -> Iterator[Callable[[], Transactions]]:
 
 
 def let_leases_run_out() -> None:
-    OutboxLease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    over = timezone.now() - timedelta(seconds=1)
+    OutboxLease.objects.update(expires_at=over)
+    OutboxRelay.objects.update(expires_at=over)
 
 
 def rounds(engine: Transactions, until: Callable[[], object], most: int = 200) -> None:
