@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from devops.native.folder import Folder
 from devops.native.services import Services
+from tests.integration.outbox.conftest import Watched
 from tests.sample.models import Effect
 
 AWAY_SECONDS = 15
@@ -61,7 +62,7 @@ def test_an_outage_is_two_lines_also_with_an_idle_dead_letter_producer(
     topic = make_topic(broker)
     put(broker, topic, b"{", b'{"lane": "l", "number": 1}')
     env = {"SAMPLE_TOPIC": topic, "KAFKA_BROKER": broker}
-    process = start("kafka_consume", "--group", "sample", env=env)
+    consumer = Watched(start("kafka_consume", "--group", "sample", env=env))
     eventually(lambda: Effect.objects.count() == 1, what="the consumer works")
 
     own_kafka.stop("kafka")
@@ -69,10 +70,11 @@ def test_an_outage_is_two_lines_also_with_an_idle_dead_letter_producer(
     own_kafka.start("kafka")
     put(broker, topic, b'{"lane": "l", "number": 2}')
     eventually(lambda: Effect.objects.count() == 2, timeout=60, what="it goes on")
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=30)
+    consumer.says("Kafka answers again", timeout=60)
+    code = consumer.end(signal.SIGTERM, timeout=30)
+    said = "".join(consumer.lines)
 
-    assert process.returncode == 0, said
+    assert code == 0, said
     warnings = [line for line in said.splitlines() if "No Kafka broker answers" in line]
     assert len(warnings) == 1, said
     assert "WARNING" in warnings[0]

