@@ -357,6 +357,33 @@ def test_surplus_is_handed_over_between_batches(kafka: FakeKafka, queued: Queued
     assert set(OutboxRelay.objects.values_list("owner", flat=True)) == {other.owner}
 
 
+def test_a_shard_that_another_relay_holds_is_left_to_it(kafka: FakeKafka, queued: Queued) -> None:
+    rows = queued(*"abcdefgh")
+    theirs = rows[0].shard
+    OutboxLease.objects.ensure(16)
+    OutboxLease.objects.filter(shard=theirs).update(
+        owner="other:1:x", epoch=1, expires_at=timezone.now() + timedelta(days=1)
+    )
+    relay = Relay()
+
+    def bound(key: str, value: bytes) -> BrokerError | None:
+        if len(kafka.written) > 3 * len(rows):
+            relay.stop()  # it sends the same again and again
+        return None
+
+    def stop(**_: Any) -> None:
+        relay.stop()
+
+    kafka.answer = bound
+    relay_idle.connect(stop)
+    try:
+        relay.run()
+    finally:
+        relay_idle.disconnect(stop)
+    assert [key for key, _ in kafka.written] == [row.key for row in rows if row.shard != theirs]
+    assert set(OutboxQueue.objects.values_list("shard", flat=True)) == {theirs}
+
+
 @pytest.mark.parametrize("tampered", [{"owner": "other:1:x"}, {"epoch": 7}], ids=["owner", "epoch"])
 def test_a_shard_that_was_tampered_with_is_neither_recorded_nor_sent_again(
     kafka: FakeKafka, queued: Queued, said: list[str], tampered: dict[str, Any]
