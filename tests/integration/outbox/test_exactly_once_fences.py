@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -19,6 +20,7 @@ from kafka_integration.outbox.cluster import ClusterGuard
 from kafka_integration.outbox.gate import TopicGate
 from kafka_integration.outbox.leases import Leases
 from kafka_integration.outbox.relay import Relay
+from kafka_integration.outbox.takeover import Takeover
 from kafka_integration.outbox.tenure import Tenure
 from kafka_integration.outbox.transactions import Transactions
 from kafka_integration.outbox.watch import Watch
@@ -63,17 +65,32 @@ def engine(configured: Exactly) -> Iterator[Callable[[], Transactions]]:
 
 
 def let_leases_run_out() -> None:
-    over = timezone.now() - timedelta(seconds=1)
-    OutboxLease.objects.update(expires_at=over)
-    OutboxRelay.objects.update(expires_at=over)
+    past = timezone.now() - timedelta(seconds=1)
+    OutboxLease.objects.update(expires_at=past)
+    OutboxRelay.objects.update(expires_at=past)  # else half of the shards are kept free for it
 
 
-def rounds(engine: Transactions, until: Callable[[], object], most: int = 200) -> None:
-    for _ in range(most):
+def rounds(engine: Transactions, until: Callable[[], object], seconds: float = 60) -> None:
+    # By time: while it pauses after a failure, a round takes none.
+    deadline = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
         engine.advance()
-        if until():
-            return
-    raise AssertionError("not within these rounds")
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def gates() -> Iterator[Callable[[], threading.Event]]:
+    """Make events that threads wait for; all are set at the end, so that none waits for ever."""
+    made: list[threading.Event] = []
+
+    def make() -> threading.Event:
+        made.append(threading.Event())
+        return made[-1]
+
+    yield make
+    for gate in made:
+        gate.set()
 
 
 def test_the_last_to_initialise_publishes_nothing_if_it_is_not_in_the_right(
@@ -81,10 +98,15 @@ def test_the_last_to_initialise_publishes_nothing_if_it_is_not_in_the_right(
     send: Callable[..., None],
     engine: Callable[[], Transactions],
     read_published: Callable[..., Any],
+    gates: Callable[[], threading.Event],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asleep, awake, commits = threading.Event(), threading.Event(), threading.Event()
-    initialise, publish = TransactionalProducer.initialise, Tenure.publish
+    asleep, awake, commits, settled = gates(), gates(), gates(), gates()
+    initialise, publish, settle = (
+        TransactionalProducer.initialise,
+        Tenure.publish,
+        Takeover._settle,
+    )
 
     def wait_first(producer: Any, proceed: Any) -> bool:
         if not asleep.is_set():
@@ -96,6 +118,10 @@ def test_the_last_to_initialise_publishes_nothing_if_it_is_not_in_the_right(
         commits.wait(60)
         return publish(tenure, attempt)
 
+    def note_settled(takeover: Takeover, *arguments: Any) -> int:
+        settled.set()
+        return settle(takeover, *arguments)
+
     monkeypatch.setattr(TransactionalProducer, "initialise", wait_first)
     send(topic, [("a", number) for number in range(10)])
     paused = engine()
@@ -106,10 +132,13 @@ def test_the_last_to_initialise_publishes_nothing_if_it_is_not_in_the_right(
     monkeypatch.setattr(Tenure, "publish", wait_before_publishing)
     rounds(successor, OutboxManifest.objects.unsettled().exists)
     monkeypatch.setattr(Tenure, "publish", publish)
+    monkeypatch.setattr(Takeover, "_settle", note_settled)
     awake.set()
 
+    rounds(paused, settled.is_set)
     for _ in range(30):
         assert paused.advance() == 0
+        time.sleep(0.05)
 
     assert read_published(topic) == []
     commits.set()
