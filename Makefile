@@ -16,7 +16,7 @@ MODE   ?= at-least-once
 ROUNDS ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit services services-down up down storm bench-relay bench-capture wheel format clean
+.PHONY: help demo test check unit services services-down up down storm mutants bench-relay bench-capture wheel format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ down: ## Stop what `make up` started; data is kept
 storm: $(VENV)/development ## Kill and freeze all parts while events flow, then compare (SEED=, EVENTS=, FAULTS=, MODE=)
 	@MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) run --native -- $(BIN)/python -m tests.storm \
 		--seed $(SEED) --events $(EVENTS) --faults $(FAULTS) --mode $(MODE)
+
+mutants: $(VENV)/development ## Make known mistakes in a copy; a named test must fail for each (ARGS= for names)
+	@$(NATIVE) run -- $(BIN)/python -m tests.mutants $(ARGS)
 
 bench-relay: $(VENV)/development ## The relay's speed beside a bare produce loop (EVENTS=, BATCH=)
 	@$(NATIVE) run -- $(BIN)/python -m benchmarks.relay --events $(EVENTS) --batch-size $(BATCH)

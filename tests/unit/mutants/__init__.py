@@ -1,0 +1,3 @@
+"""The mutation check: its patches, and how it judges."""
+
+from __future__ import annotations
