@@ -83,10 +83,10 @@ def mutants(names: Collection[str] = (), folder: Path = FOLDER) -> list[Mutant]:
     Raises:
         MutantError: there is none of a name.
     """
-    paths = {path.stem: path for path in sorted(folder.glob("*.patch"))}
+    paths = {path.stem: path for path in folder.glob("*.patch")}
     unknown = sorted(set(names) - set(paths))
     if unknown:
         raise MutantError(
-            f"No mutant is called {', '.join(unknown)}. There are: {', '.join(paths)}."
+            f"No mutant is called {', '.join(unknown)}. There are: {', '.join(sorted(paths))}."
         )
-    return [Mutant.read(path) for name, path in paths.items() if not names or name in names]
+    return [Mutant.read(path) for name, path in sorted(paths.items()) if not names or name in names]

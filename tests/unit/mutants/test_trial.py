@@ -88,4 +88,4 @@ def test_pytests_report_is_read_by_the_ids_of_its_tests(tmp_path: Path) -> None:
         f"{path}::test_broken": "error",
     }
     assert "1 failed, 2 passed, 1 error" in ran.tail()
-    assert run(tmp_path, [TestId(f"{path}::test_slow")], 10).code is None
+    assert run(tmp_path, [TestId(f"{path}::test_slow")], 1).code is None
