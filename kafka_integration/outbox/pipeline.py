@@ -221,8 +221,8 @@ class Pipeline:
         batch = Batch(rows)
         self._window.append(batch)
         self._under_way.update(row.position for row in rows)
+        self._read_ahead()  # while this thread is busy with what it has
         self._sender.hand_over(batch)
-        self._read_ahead()
 
     def _serve(self, seconds: float) -> None:
         """Take Kafka's answers, and pass on the batches that have all of theirs."""
