@@ -14,9 +14,11 @@ SEED   ?= 1
 FAULTS ?= 30
 MODE   ?= at-least-once
 ROUNDS ?= 500
+LATENCIES ?= 400
+TAKEOVERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit services services-down up down storm mutants bench-relay bench-capture wheel format clean
+.PHONY: help demo test check unit services services-down up down storm mutants bench-relay bench-latency bench-capture bench-takeover pictures wheel format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +65,15 @@ bench-relay: $(VENV)/development ## The relay's speed beside a bare produce loop
 
 bench-capture: $(VENV)/development ## What publishing adds to saves and bulk_create (ROUNDS=)
 	@$(NATIVE) run -- $(BIN)/python -m benchmarks.capture --rounds $(ROUNDS)
+
+bench-latency: $(VENV)/development ## From commit to consumer on an idle system, beside Kafka alone (LATENCIES=)
+	@$(NATIVE) run -- $(BIN)/python -m benchmarks.latency --events $(LATENCIES)
+
+bench-takeover: $(VENV)/development ## How long a crash and a clean stop of a relay hold things up (TAKEOVERS=)
+	@$(NATIVE) run -- $(BIN)/python -m benchmarks.takeover --rounds $(TAKEOVERS)
+
+pictures: $(VENV)/development ## Draw docs/pictures/ anew from benchmarks/results.json
+	@$(BIN)/python -m benchmarks.pictures
 
 wheel: $(VENV)/development ## Build kafka_integration alone as a wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
 django.setup()
 
-from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402  # Django comes first
-from django.core.management import call_command  # noqa: E402  # likewise
+from django.core.management import call_command  # noqa: E402  # Django comes first
 
 from benchmarks.filling import empty, fill  # noqa: E402  # likewise
+from benchmarks.topics import make_topic  # noqa: E402  # likewise
 from benchmarks.wal import Wal  # noqa: E402  # likewise
 from kafka_integration.broker.producer import Delivery, EventProducer  # noqa: E402  # likewise
 from kafka_integration.models import OutboxDelivery, OutboxQueue  # noqa: E402  # likewise
@@ -32,7 +31,6 @@ from kafka_integration.outbox.relay import Relay  # noqa: E402  # likewise
 from kafka_integration.outbox.scan import COLUMNS, QueueRow  # noqa: E402  # likewise
 
 _RAW_EVENTS = 50_000
-_PARTITIONS = 6
 
 
 def measure_raw(topic: str, events: int) -> float:
@@ -80,7 +78,7 @@ def run(events: int, batch_size: int) -> dict[str, Any]:
         batch_size: of the relay.
     """
     call_command("migrate", verbosity=0)
-    topic = _make_topic()
+    topic = make_topic()
     empty()
     fill(topic, events)
     raw = measure_raw(topic, min(events, _RAW_EVENTS))
@@ -108,14 +106,6 @@ def _peak_mb() -> float:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError("/proc/self/status names no VmHWM; this benchmark needs Linux")
-
-
-def _make_topic() -> str:
-    topic = f"benchmark.r{uuid.uuid4().hex[:12]}.json"
-    admin = AdminClient({"bootstrap.servers": os.environ["KAFKA_BROKER"]})
-    for future in admin.create_topics([NewTopic(topic, _PARTITIONS, 1)]).values():
-        future.result(timeout=30)
-    return topic
 
 
 def main() -> None:

@@ -10,3 +10,4 @@ os.environ.setdefault("SECRET_KEY", "the-benchmarks-own-key-which-protects-nothi
 from mediajira.settings import *  # noqa: F403  # the environment must be set first
 
 KAFKA_TOPICS_FILE = ""
+SILENCED_SYSTEM_CHECKS = ["kafka.W001"]  # which says that there is no such file
