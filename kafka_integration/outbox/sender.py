@@ -14,6 +14,9 @@ from .scan import QueueRow
 
 # Batches are bounded by bytes, not by count.
 _SWIFT = GAPLESS | {"queue.buffering.max.messages": 0}
+# A lone event would wait for company in vain, and a batch, handed over at once, gathers by itself
+# while requests are under way.
+_LINGER_MS = 0
 # A producer's start takes half a second, so a topic that rejects often must not cost many.
 _CAREFUL_SECONDS = 10.0
 _CAREFUL = {"queue.buffering.max.messages": 0, "batch.num.messages": 1}
@@ -114,7 +117,7 @@ class Sender:
 
     def _open(self, options: Mapping[str, Any]) -> EventProducer:
         if self._producer is None:
-            self._producer = EventProducer(options)
+            self._producer = EventProducer(options, linger_ms=_LINGER_MS)
         return self._producer
 
 

@@ -73,7 +73,8 @@ class FakeKafka:
         self.last_error: BrokerError | None = None
         self._queue: list[tuple[str, str, bytes, Callable[[Delivery], None]]] = []
 
-    def __call__(self, options: dict[str, Any]) -> FakeKafka:
+    def __call__(self, options: dict[str, Any], *, linger_ms: int) -> FakeKafka:
+        assert linger_ms == 0, "a lone event would wait for company"
         self.options.append(options)
         return self
 
