@@ -45,7 +45,13 @@ def _database() -> dict[str, Any]:
         # default of 0 they would connect anew for each one.
         found.setdefault("CONN_MAX_AGE", 60)
         found.setdefault("CONN_HEALTH_CHECKS", True)
+        for name in _SWITCHES & found.keys():
+            found[name] = str(found[name]).lower() in env.BOOLEAN_TRUE_STRINGS
     return found
+
+
+# The parser of DATABASE_URL leaves them text, and Django takes the text "false" for true.
+_SWITCHES = {"DISABLE_SERVER_SIDE_CURSORS", "CONN_HEALTH_CHECKS", "ATOMIC_REQUESTS"}
 
 
 # Web server, relay and consumers write to one file: WAL lets readers go on beside a writer, and

@@ -10,7 +10,7 @@ from signal import Signals
 from . import choice
 from .errors import NativeError
 from .folder import VARIABLE
-from .services import NAMES, Services
+from .services import ALL_NAMES, Services
 
 SIGNALS = ("STOP", "CONT", "TERM", "INT", "QUIT", "KILL")
 
@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_one(command: argparse.ArgumentParser) -> None:
     """Let a command take names of services."""
     command.add_argument(
-        "services", nargs="+", choices=NAMES, metavar="SERVICE", help="|".join(NAMES)
+        "services", nargs="+", choices=ALL_NAMES, metavar="SERVICE", help="|".join(ALL_NAMES)
     )
 
 

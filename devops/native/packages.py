@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from . import postgres, process
+from . import pgbouncer, postgres, process
 from .errors import MissingProgramError
 from .folder import lock
 
@@ -23,6 +23,7 @@ def missing() -> list[str]:
         "postgresql": postgres.programs() is not None,
         "redis-server": shutil.which("redis-server") is not None,
         "kcat": shutil.which("kcat") is not None,
+        "pgbouncer": pgbouncer.program() is not None,
     }
     return [package for package, present in found.items() if not present]
 

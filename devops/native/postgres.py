@@ -6,14 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from . import process
 from .ports import HOST
-from .service import Service
 from .state import Record
+from .unprivileged import UnprivilegedService
 
 DATABASE = USER = "mediajira"
 SUPERUSER = "postgres"
@@ -58,25 +57,12 @@ def _candidates() -> Iterator[Path]:
         yield Path(found).resolve().parent
 
 
-class Postgres(Service):
+class Postgres(UnprivilegedService):
     """A server with the database and the user of the application."""
 
     name = "postgres"
     # Fast shutdown: SIGTERM would wait until the last client has left.
     stop_signal = signal.SIGINT
-
-    @property
-    def user(self) -> str | None:
-        """Whom to run as: the server refuses to run as root."""
-        return "postgres" if os.geteuid() == 0 else None
-
-    def make_folder(self) -> Path:
-        """As root, elsewhere: the repository may lie where ``postgres`` cannot go."""
-        if self.user is None:
-            return super().make_folder()
-        folder = Path(tempfile.mkdtemp(prefix="mediajira-native-", dir="/var/tmp"))
-        shutil.chown(folder, self.user, self.user)
-        return folder
 
     def prepare(self, record: Record) -> None:
         """Make the cluster, its role and its database, before the server starts."""
@@ -100,16 +86,7 @@ class Postgres(Service):
 
     def ready(self, record: Record) -> bool:
         """Whether our user may ask a question; the password is this cluster's alone."""
-        query = ["-h", HOST, "-p", str(record.port), "-U", USER, "-d", DATABASE]
-        command = self._command(record, ["psql", "-XAtqw", *query, "-c", "SELECT 1"])
-        asked = subprocess.run(
-            list(command.args),
-            env={**(command.environment or {}), "PGPASSWORD": record.token},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return asked.stdout.strip() == "1"
+        return ask(record.port, record.token, Path(record.folder), self.user)
 
     def environment(self, record: Record) -> dict[str, str]:
         """Django's database."""
@@ -123,13 +100,38 @@ class Postgres(Service):
         process.finish(self._command(record, args), " ".join(args[:2]), stdin)
 
     def _command(self, record: Record, args: list[str]) -> process.Command:
-        """A program of the installed version, deaf to a person's ``PG…`` variables."""
-        folder = programs()
-        program = str(folder / args[0]) if folder else args[0]
-        environment = {key: value for key, value in os.environ.items() if key[:2] != "PG"}
-        environment["PGCONNECT_TIMEOUT"] = "2"
-        environment["LC_ALL"] = "C.UTF-8"
-        return process.Command([program, *args[1:]], Path(record.folder), self.user, environment)
+        return _command(args, Path(record.folder), self.user)
+
+
+def ask(port: int, password: str, cwd: Path, user: str | None) -> bool:
+    """Whether a server, or a pool in front of it, answers a question of our user.
+
+    Args:
+        port: where it listens.
+        password: of our user.
+        cwd: a folder that ``user`` may enter.
+        user: whom to run the client as; None means as ourselves.
+    """
+    query = ["-h", HOST, "-p", str(port), "-U", USER, "-d", DATABASE]
+    command = _command(["psql", "-XAtqw", *query, "-c", "SELECT 1"], cwd, user)
+    asked = subprocess.run(
+        list(command.args),
+        env={**(command.environment or {}), "PGPASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() == "1"
+
+
+def _command(args: list[str], cwd: Path, user: str | None) -> process.Command:
+    """A program of the installed version, deaf to a person's ``PG…`` variables."""
+    folder = programs()
+    program = str(folder / args[0]) if folder else args[0]
+    environment = {key: value for key, value in os.environ.items() if key[:2] != "PG"}
+    environment["PGCONNECT_TIMEOUT"] = "2"
+    environment["LC_ALL"] = "C.UTF-8"
+    return process.Command([program, *args[1:]], cwd, user, environment)
 
 
 def _adopt_lock(path: Path) -> None:

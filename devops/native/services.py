@@ -23,13 +23,17 @@ from . import classpath, packages
 from .errors import NativeError, NotRunningError
 from .folder import Folder
 from .kafka import Kafka
+from .pgbouncer import PgBouncer
 from .postgres import Postgres
 from .redis import Redis
 from .service import Service
 from .state import State
 
 KINDS: tuple[type[Service], ...] = (Kafka, Postgres, Redis)
+# Started by name only: it stands in front of PostgreSQL, which has to be up before.
+ON_DEMAND: tuple[type[Service], ...] = (PgBouncer,)
 NAMES = tuple(kind.name for kind in KINDS)
+ALL_NAMES = NAMES + tuple(kind.name for kind in ON_DEMAND)
 
 
 class Services:
@@ -58,7 +62,7 @@ class Services:
     def down(self) -> None:
         """Stop all, remove their data and forget their ports; logs stay."""
         with self.folder.locked():
-            members = self._members()
+            members = self._members(ALL_NAMES)
             _all_at_once(member.forget for member in members.values())
             State(self.folder.state).clear()
 
@@ -90,21 +94,41 @@ class Services:
 
     def running(self) -> set[str]:
         """The names of the services whose processes run."""
-        return {name for name, member in self._members().items() if member.record.alive}
+        members = self._members(ALL_NAMES).items()
+        return {name for name, member in members if member.record.alive}
 
     def environment(self) -> dict[str, str]:
-        """The variables that point clients at these services."""
-        members = self._members()
-        if absent := [name for name, member in members.items() if not member.record.alive]:
+        """The variables that point clients at these services.
+
+        Raises:
+            NotRunningError: one of those that ``up`` starts does not run.
+        """
+        members = self._members(ALL_NAMES)
+        alive = {name: member for name, member in members.items() if member.record.alive}
+        if absent := [name for name in NAMES if name not in alive]:
             raise NotRunningError(absent)
         merged: dict[str, str] = {}
-        for member in members.values():
+        for member in alive.values():
             merged.update(member.environment(member.record))
         return merged
 
+    def url(self, name: str) -> str:
+        """The address of one service that runs, as its clients want it.
+
+        Raises:
+            NotRunningError: it does not run.
+        """
+        member = self._members([name])[name]
+        if not member.record.alive:
+            raise NotRunningError([name])
+        [address] = member.environment(member.record).values()
+        return address
+
     def status(self) -> list[tuple[str, str, str]]:
         """For each service its name, ``up``, ``silent`` or ``down``, and where it is."""
-        return [_describe(member) for member in self._members().values()]
+        members = self._members(ALL_NAMES)
+        shown = [one for name, one in members.items() if name in NAMES or one.record.alive]
+        return [_describe(member) for member in shown]
 
     @contextmanager
     def session(self) -> Iterator[dict[str, str]]:
@@ -121,14 +145,14 @@ class Services:
         if not before:
             self.down()
             return
-        for name in NAMES:
+        for name in ALL_NAMES:
             if name not in before:
                 self.stop(name)
 
     def _members(self, names: Iterable[str] = NAMES) -> dict[str, Service]:
         """The services by name, on one freshly read state."""
         state = State(self.folder.state)
-        kinds = {kind.name: kind for kind in KINDS}
+        kinds = {kind.name: kind for kind in KINDS + ON_DEMAND}
         return {name: kinds[name](self.folder, state) for name in names}
 
 

@@ -130,3 +130,15 @@ def test_the_example_names_every_variable() -> None:
     seeds = ("KAFKA_NODE_ID", "CLUSTER_ID")
     names = [*NAMES, *seeds, *(setting.name for setting in Settings.all())]
     assert [name for name in names if f"{name}=" not in text] == []
+
+
+@pytest.mark.parametrize(("said", "meant"), [("true", True), ("on", True), ("false", False)])
+def test_switches_in_the_databases_address_are_true_or_false(
+    monkeypatch: pytest.MonkeyPatch, said: str, meant: bool
+) -> None:
+    query = f"DISABLE_SERVER_SIDE_CURSORS={said}&CONN_HEALTH_CHECKS={said}"
+    url = f"postgres://me:secret@localhost:6432/db?{query}"
+    found = load(monkeypatch, DEBUG="on", DATABASE_URL=url)["DATABASES"]["default"]
+    assert found["DISABLE_SERVER_SIDE_CURSORS"] is meant
+    assert found["CONN_HEALTH_CHECKS"] is meant
+    assert found["PORT"] == 6432
