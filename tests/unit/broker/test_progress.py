@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kafka_integration.broker.progress import ProgressTopic
+from kafka_integration.broker.progress import ProgressTopic, _read_up_to, record_of
 from kafka_integration.errors import ConfigurationError
 
 
@@ -40,3 +40,32 @@ def test_a_topic_that_forgets_is_refused(answers: dict[str, dict[str, str]]) -> 
 def test_what_we_may_not_look_at_is_taken_to_be_right(answers: dict[str, dict[str, str]]) -> None:
     answers["topic"] = {}
     ProgressTopic().check()
+
+
+class _NeverAtItsEnd:
+    """A consumer of a topic that others write to faster than it reads."""
+
+    def __init__(self) -> None:
+        self.offset = -1
+
+    def assign(self, partitions: object) -> None:
+        """Take whatever is given."""
+
+    def poll(self, timeout: float) -> Any:
+        """Give the next message; never a mark of the end."""
+        self.offset += 1
+        return SimpleNamespace(
+            error=lambda: None,
+            key=lambda: b"shard",
+            value=lambda at=self.offset: record_of(at),
+            partition=lambda: 0,
+            offset=lambda at=self.offset: at,
+        )
+
+
+def test_a_topic_that_others_write_to_all_the_time_is_read_up_to_where_it_ended() -> None:
+    consumer: Any = _NeverAtItsEnd()
+    found = _read_up_to(consumer, {0: 5}, lambda: consumer.offset < 100)
+    assert found is not None
+    assert found["shard"] >= 4
+    assert consumer.offset < 10
