@@ -1,4 +1,4 @@
-"""What Kafka, PostgreSQL and Redis have in common."""
+"""What all services have in common."""
 
 from __future__ import annotations
 
