@@ -200,7 +200,8 @@ def test_the_log_tells_what_would_outlive_a_transaction(pool: Pool, kind: str) -
 def test_the_log_tells_statements_that_the_driver_prepares(pool: Pool) -> None:
     code = (
         "import psycopg; from django.db import connection as c; c.ensure_connection(); "
-        "psycopg.Cursor(c.connection).execute('SELECT 1', prepare=True)"
+        "c.connection.prepare_threshold = 0; "  # what Django switches off
+        "psycopg.Cursor(c.connection).execute('SELECT 1')"
     )
     pool.finish("shell", "-c", code, DATABASE_URL=pool.url("postgres"))
     assert set(outliving(logged(pool))) == {"a prepared statement"}
