@@ -15,6 +15,8 @@ import socket
 import time
 from collections.abc import Iterable
 
+from django.db import transaction
+
 from ..models import OutboxLease, OutboxRelay, OutboxSetup
 from ..models.lease import OutboxLeaseQuerySet
 
@@ -105,8 +107,10 @@ class Leases:
 
     def release(self) -> None:
         """Give up everything and withdraw our presence."""
-        self.give_up(self.shards)
-        OutboxRelay.objects.using(self.using).withdraw(self.owner)
+        with transaction.atomic(using=self.using):
+            # At one moment: who sees the shards free finds room for them in its share.
+            OutboxRelay.objects.using(self.using).withdraw(self.owner)
+            self.give_up(self.shards)
         self.lose()
 
     def lose(self) -> None:
