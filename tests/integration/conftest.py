@@ -200,6 +200,7 @@ def environment(transactional_db: None) -> dict[str, str]:
         "DATABASE_URL": f"{base}/{settings['NAME']}",
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
     }
 
 

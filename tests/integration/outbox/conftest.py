@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -49,10 +50,16 @@ class Watched:
             time.sleep(0.02)
         raise AssertionError(f"{text!r} was not said within {timeout:g} s, but {self.lines}")
 
-    def end(self, number: int, timeout: float = 10.0) -> int:
-        """Send a signal and return the exit code; fail if the process takes longer."""
+    def end(self, number: int, timeout: float = 30.0) -> int:
+        """Send a signal and return the exit code; fail, with its stacks, if it takes longer."""
         self.process.send_signal(number)
-        code = self.process.wait(timeout)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(timeout)
+            self._reader.join(timeout)
+            raise AssertionError(f"not ended after {timeout:g} s: {self.lines}") from None
         self._reader.join(timeout)
         return code
 

@@ -71,7 +71,7 @@ def test_a_signal_ends_a_relay_that_waits_for_its_first_answer(
     send("test.away.json", [("a", 1)])
     running = relay(env={"KAFKA_BROKER": stopped_kafka.broker})
     running.says("Waiting: No Kafka broker answers")
-    assert running.end(number, timeout=6) == 0
+    assert running.end(number) == 0
     _assert_left_in_order(1)
 
 
@@ -88,7 +88,7 @@ def test_a_signal_ends_a_relay_in_mid_batch(
     kafka_to_stop.stop()
     send(topic, [("a", number) for number in range(2, 12)])
     time.sleep(1)
-    assert running.end(signal.SIGTERM, timeout=8) == 0
+    assert running.end(signal.SIGTERM) == 0
     _assert_left_in_order(10)
 
 
