@@ -10,6 +10,8 @@ CHECK  := DEBUG=on MEDIAJIRA_ENV_FILE= DATABASE_URL= $(BIN)/python manage.py
 
 EVENTS ?= 100000
 BATCH  ?= 2000
+RUNS   ?= 1
+HOLD   ?=
 SEED   ?= 1
 FAULTS ?= 30
 MODE   ?= at-least-once
@@ -60,8 +62,8 @@ storm: $(VENV)/development ## Kill and freeze all parts while events flow, then 
 mutants: $(VENV)/development ## Make known mistakes in a copy; a named test must fail for each (ARGS= for names)
 	@$(NATIVE) run -- $(BIN)/python -m tests.mutants $(ARGS)
 
-bench-relay: $(VENV)/development ## The relay's speed beside a bare produce loop (EVENTS=, BATCH=)
-	@$(NATIVE) run -- $(BIN)/python -m benchmarks.relay --events $(EVENTS) --batch-size $(BATCH)
+bench-relay: $(VENV)/development ## The relay's speed beside a bare produce loop (EVENTS=, BATCH=, RUNS=, HOLD=1)
+	@$(NATIVE) run -- $(BIN)/python -m benchmarks.relay --events $(EVENTS) --batch-size $(BATCH) --runs $(RUNS) $(if $(HOLD),--hold)
 
 bench-capture: $(VENV)/development ## What publishing adds to saves and bulk_create (ROUNDS=)
 	@$(NATIVE) run -- $(BIN)/python -m benchmarks.capture --rounds $(ROUNDS)

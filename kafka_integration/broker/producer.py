@@ -56,6 +56,7 @@ class EventProducer:
         limits = {"message_max_bytes": settings.max_message_bytes + _OVERHEAD}
         config = client_config(**_DEFAULTS | limits | overrides) | dict(required or {})
         self._producer = make_client(Producer, config | {"error_cb": self._on_error})
+        self._produce = self._producer.produce
 
     def send(
         self,
@@ -71,15 +72,15 @@ class EventProducer:
         """
 
         report = partial(self._report, topic, on_delivery)
+        headers = headers if isinstance(headers, list) else list(headers)
         while True:
             try:
-                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
+                self._produce(topic, value, key, headers=headers, on_delivery=report)
                 return
             except BufferError:
                 self.poll(0.1)
             except KafkaException as error:
-                refused = Delivery(topic, -1, -1, explain(error.args[0], topic))
-                on_delivery(self._with_cause(refused))
+                self._report_error(topic, on_delivery, error.args[0])
                 return
 
     def poll(self, timeout: float) -> None:
@@ -155,19 +156,26 @@ class EventProducer:
         error: KafkaError | None,
         message: KafkaMessage,
     ) -> None:
-        self._catch_failure(message)
-        on_delivery(self._with_cause(_delivery(topic, error, message)))
-
-    def _catch_failure(self, message: KafkaMessage) -> None:
-        """Take the exception of a producer that has just failed for good.
-
-        confluent-kafka 2.16 leaves it pending and calls back for each message all the same, where
-        it breaks the next call through Python's C API.
-        """
+        # confluent-kafka 2.16 leaves the exception of a producer that has just failed for good
+        # pending and calls back for each message all the same, where it breaks the next call
+        # through Python's C API.
         try:
             _touch(message)
-        except SystemError as error:
-            self._note_failure(error)
+        except SystemError as pending:
+            self._note_failure(pending)
+        if error is None:
+            on_delivery(Delivery(topic, _number(message.partition()), _number(message.offset())))
+        else:
+            self._report_error(topic, on_delivery, error)
+
+    def _report_error(
+        self, topic: str, on_delivery: Callable[[Delivery], None], error: KafkaError
+    ) -> None:
+        found: BrokerError = explain(error, topic)
+        # librdkafka says of what it held only that it was purged.
+        if self._failure is not None and isinstance(found, ProducerFailed):
+            found = self._failure
+        on_delivery(Delivery(topic, -1, -1, found))
 
     def _note_failure(self, error: KafkaException | SystemError) -> None:
         """Remember why this producer has failed for good; raise ``error`` if it has not."""
@@ -182,12 +190,6 @@ class EventProducer:
             raise failure from error
         if isinstance(failure, ProducerFailed):
             self._failure = failure
-
-    def _with_cause(self, delivery: Delivery) -> Delivery:
-        # librdkafka says of what it held only that it was purged.
-        if self._failure is not None and isinstance(delivery.error, ProducerFailed):
-            return delivery._replace(error=self._failure)
-        return delivery
 
     def _on_error(self, error: KafkaError) -> None:
         found = explain(error)
@@ -232,14 +234,11 @@ GAPLESS: dict[str, Any] = {
 """Required of a producer that fails for good with the first message that Kafka rejects."""
 
 
-def _delivery(topic: str, error: KafkaError | None, message: KafkaMessage) -> Delivery:
-    if error is not None:
-        return Delivery(topic, -1, -1, explain(error, topic))
-    partition, offset = message.partition(), message.offset()
-    return Delivery(topic, -1 if partition is None else partition, -1 if offset is None else offset)
-
-
 _touch = methodcaller("error")
+
+
+def _number(value: int | None) -> int:
+    return -1 if value is None else value
 
 
 def _kafka_error(error: BaseException | None) -> KafkaError | None:

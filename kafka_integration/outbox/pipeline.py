@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as StillRunning
 from functools import partial
@@ -29,6 +30,7 @@ from .sender import Sender
 from .watch import DATABASE_ERRORS, Watch
 
 _BATCHES = 4
+_AHEAD = 2  # batches that are read while others are under way
 _BYTES = 32 * 1024 * 1024  # half of what the producer's queue takes
 _TICK = 0.005
 _SLICE = 0.2
@@ -65,7 +67,7 @@ class Pipeline:
         self._sender = Sender(watch.await_answers)
         self._reader = Reader(watch.using)
         self._threads: _Threads | None = None
-        self._reading: Future[list[QueueRow]] | None = None
+        self._ahead: deque[Future[list[QueueRow]]] = deque()
         self._window: deque[Batch] = deque()
         self._recordings: deque[_Recording] = deque()
         self._under_way: set[int] = set()
@@ -105,13 +107,21 @@ class Pipeline:
     def round(self) -> int:
         """Read one batch, send it, wait for its answers, record it; return what went out."""
         self._reopen()
-        batch = Batch(self._through_gate(self._read(())))
+        batch = Batch(self._read_at_once())
         if not batch.rows or not self._watch.holds() or not self._sender.send(batch):
             return 0
         while not self._has_recorded(batch):
             pass
         self._react(batch)
         return len(batch.sent)
+
+    def _read_at_once(self) -> list[QueueRow]:
+        rows = self._read(())
+        try:
+            return self._through_gate(rows)
+        except Exception:
+            self.restart()  # they were passed
+            raise
 
     def settle(self) -> int:
         """Let all that is under way be answered and recorded; return how many events went out."""
@@ -126,7 +136,7 @@ class Pipeline:
 
     def is_idle(self) -> bool:
         """Tell whether nothing is under way and nothing more was found."""
-        return not (self._window or self._recordings or self._reading or self._reader.is_cut)
+        return not (self._window or self._recordings or self._ahead or self._reader.is_cut)
 
     def is_empty(self) -> bool:
         """Tell whether nothing waits that could be sent now; if something does, look for it."""
@@ -168,9 +178,19 @@ class Pipeline:
         return self._threads
 
     def _read_ahead(self) -> None:
-        if self._reading is None and time.monotonic() >= self._next_look:
-            read = partial(self._read, tuple(self._under_way))
-            self._reading = self._open_threads().reader.submit(read)
+        most = _AHEAD if self._reader.is_cut else 1
+        while len(self._ahead) < most and time.monotonic() >= self._next_look:
+            self._ahead.append(self._open_threads().reader.submit(self._read_next))
+
+    def _read_next(self) -> list[QueueRow]:
+        """Read what follows, on the reader's thread; it is under way from here on."""
+        try:
+            rows = self._read(tuple(self._under_way))
+        except BaseException:
+            self.restart()  # before the next read, which would pass what this one did not return
+            raise
+        self._under_way.update([row.position for row in rows])
+        return rows
 
     def _read(self, under_way: tuple[int, ...]) -> list[QueueRow]:
         shards, closed = tuple(self._watch.leases.shards), self._gate.closed()
@@ -179,48 +199,55 @@ class Pipeline:
     def _take_rows(self) -> list[QueueRow]:
         """Return what was read ahead, if it is there and if there is room for it."""
         is_busy = bool(self._window or self._recordings)
-        if self._reading is None or (is_busy and not self._reading.done()) or not self._has_room():
+        if not self._ahead or (is_busy and not self._ahead[0].done()) or not self._has_room():
             return []
         try:
-            rows = self._reading.result(_SLICE)
+            rows = self._ahead[0].result(_SLICE)
         except StillRunning:
             return []
         except DATABASE_ERRORS:
-            self._reading = None
-            self.restart()
+            self._ahead.popleft()
             raise
-        self._reading = None
+        self._ahead.popleft()
         if not self._reader.is_cut:
             self._next_look = time.monotonic() + _TICK
-        return self._through_gate(rows)
+        return self._those_let_through(rows)
+
+    def _those_let_through(self, rows: list[QueueRow]) -> list[QueueRow]:
+        let: list[QueueRow] = []
+        try:
+            let = self._through_gate(rows)
+        finally:
+            if len(let) < len(rows):
+                self._leave(rows)
+                self._under_way.update([row.position for row in let])
+                # What was read after these may be let through when its topic is, before they are.
+                self._drop_read()
+        return let
 
     def _has_room(self) -> bool:
-        if len(self._under_way) >= _BATCHES * self._batch_size:
-            return False
-        recorded = [recording.batch for recording in self._recordings]
-        return sum(batch.size for batch in (*self._window, *recorded)) < _BYTES
+        batches = [*self._window, *(recording.batch for recording in self._recordings)]
+        return (
+            sum(len(batch.rows) for batch in batches) < _BATCHES * self._batch_size
+            and sum(batch.size for batch in batches) < _BYTES
+        )
 
     def _through_gate(self, rows: list[QueueRow]) -> list[QueueRow]:
-        try:
-            if rows or self._cluster.adopts:
-                self._cluster.check(self._gate.cluster_id)
-            return [row for row in rows if self._gate.lets_through(row.topic)]
-        except Exception:
-            self.restart()  # they were passed
-            raise
+        if rows or self._cluster.adopts:
+            self._cluster.check(self._gate.cluster_id)
+        return [row for row in rows if self._gate.lets_through(row.topic)]
 
     def _reopen(self) -> None:
         if self._gate.reopen():
-            self.restart()
+            self._drop_read()
 
     def _send(self, rows: list[QueueRow]) -> None:
         if not self._watch.holds():
-            return
+            return  # all is read anew with the next leases
         if not self._window:
             self._answered_at = time.monotonic()
         batch = Batch(rows)
         self._window.append(batch)
-        self._under_way.update(row.position for row in rows)
         self._read_ahead()  # while this thread is busy with what it has
         self._sender.hand_over(batch)
 
@@ -274,10 +301,15 @@ class Pipeline:
             self._collect()
 
     def _drop_read(self) -> None:
-        if self._reading is not None:
-            wait([self._reading])
-            self._reading = None
+        wait(self._ahead)
+        for reading in self._ahead:
+            if not reading.exception():
+                self._leave(reading.result())
+        self._ahead.clear()
         self.restart()
+
+    def _leave(self, rows: Sequence[QueueRow]) -> None:
+        self._under_way.difference_update([row.position for row in rows])
 
     def _collect(self) -> None:
         """Take note of what was recorded."""
@@ -289,7 +321,7 @@ class Pipeline:
                 self._bear_outage(error)
                 self._submit(batch)
                 return
-            self._under_way.difference_update(row.position for row in batch.rows)
+            self._leave(batch.rows)
             self._react(batch)
 
     def _has_recorded(self, batch: Batch) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from json import JSONDecoder
 from typing import Any
 
 from django.db import connections, transaction
@@ -67,7 +67,10 @@ class Reader:
         if begins_anew:
             took = time.monotonic() - began
             self._next_restart = began + max(_RESTART_SECONDS, took / _RESTART_SHARE)
-        put_out_of_sight(self.using, [row for row in rows if row.is_held])
+        held = [row for row in rows if row.is_held]
+        if not held:
+            return rows
+        put_out_of_sight(self.using, held)
         return [row for row in rows if not row.is_held]
 
     def restart(self) -> None:
@@ -105,7 +108,7 @@ class Reader:
             # release in between would let a later event of the key go without what it blocked.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute(_LOOK)
-            [(text, holds)] = cursor.fetchall()
+            [(text, holds, *_)] = cursor.fetchall()
             snapshot = Snapshot.parse(text)
             start = self._start(snapshot, holds)
             cursor.execute(*_query(start, wanted))
@@ -139,13 +142,18 @@ def _query(start: int, wanted: Wanted) -> tuple[str, dict[str, Any]]:
 def _row(values: Sequence[Any]) -> QueueRow:
     position, shard, key_hash, event_pk, topic, key, value, headers, is_held = values
     return QueueRow(
-        position, shard, key_hash, event_pk, topic, key, value, json.loads(headers), is_held
+        position, shard, key_hash, event_pk, topic, key, value, _decode(headers)[0], is_held
     )
 
 
+# What PostgreSQL writes of jsonb has nothing that json.loads() would have to look out for.
+_decode = JSONDecoder().raw_decode
+
 _LOOK = """
 SELECT pg_current_snapshot()::text,
-       (SELECT count(*) || ' ' || coalesce(sum(id), 0) FROM kafka_outbox_hold)
+       (SELECT count(*) || ' ' || coalesce(sum(id), 0) FROM kafka_outbox_hold),
+       set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
 """
 # Reads go by the primary key, whose order is that of sending. "shard + 0" keeps the planner off
 # plans that would sort a whole backlog; positions under way are hashed in a subplan. A value's

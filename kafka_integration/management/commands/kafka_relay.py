@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ...conf import settings
 from ...errors import KafkaIntegrationError
+from ...garbage import collecting_rarely
 from ...outbox.relay import Relay
 from ...shutdown import stop_after, stopping_on_signals
 from ..progress import RelayProgress
@@ -89,6 +90,7 @@ class Command(BaseCommand):
         )
         run = relay.drain if drain else relay.once if once else relay.run
         stopped = stop_after(timeout, relay.stop)
-        with RelayProgress(self.stdout), stopping_on_signals(relay.stop), stopped as expired:
+        signals = stopping_on_signals(relay.stop)
+        with RelayProgress(self.stdout), signals, stopped as expired, collecting_rarely():
             run()
         return not expired.is_set()
