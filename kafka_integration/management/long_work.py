@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from threading import Event as Flag
 from typing import Any, cast
 
 from django.core.management.base import OutputWrapper
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..flag import Flag
 from ..shutdown import stopping_on_signals
 from ..step import Step
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from threading import Event as Flag
 
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -11,6 +10,7 @@ from ..broker.producer import EventProducer
 from ..conf import settings
 from ..database import close_stale_connections, is_contention, is_outage
 from ..errors import AuthenticationFailed, BrokerUnavailable, ConfigurationError
+from ..flag import Flag
 from ..models import OutboxQueue
 from ..signals import relay_waiting
 from .leases import Leases
