@@ -253,6 +253,18 @@ class Settings:
         0.2,
         "Pause between two looks at an empty outbox, when it has been empty for a while.",
     )
+    outbox_notify = Setting[bool](
+        "KAFKA_OUTBOX_NOTIFY",
+        environ.Env.bool,
+        False,
+        "True: commits wake idle relays at once (PostgreSQL's NOTIFY), which costs writers a lock.",
+    )
+    relay_listen_database = Setting[str](
+        "KAFKA_RELAY_LISTEN_DATABASE",
+        environ.Env.str,
+        "",
+        "Alias of a connection past PgBouncer for a relay that listens. Empty: the outbox's own.",
+    )
     relay_exactly_once = Setting[bool](
         "KAFKA_RELAY_EXACTLY_ONCE",
         environ.Env.bool,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from django.db import connections, models
 
+CHANNEL = "kafka_outbox"
+"""What writers name in NOTIFY, and relays in LISTEN."""
+
 DEFAULT_SHARDS = 16
 
 _KEEP_RESHARD_OUT = "LOCK TABLE kafka_outbox_queue IN ROW EXCLUSIVE MODE"

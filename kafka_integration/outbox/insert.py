@@ -14,7 +14,8 @@ from typing import Any
 
 from django.db import connections
 
-from ..models.setup import DEFAULT_SHARDS
+from ..conf import settings
+from ..models.setup import CHANNEL, DEFAULT_SHARDS
 from .new_event import NewEvent
 
 # A transaction that sees the past may not know of a change of the count: to lock the row makes it
@@ -65,6 +66,9 @@ SELECT event.id, mod(key_hash, {shards}),
 FROM input JOIN kind USING (number) JOIN event USING (event_id) ORDER BY place
 """
 
+# PostgreSQL tells once a transaction, however often it is said.
+_NOTIFY = f"RETURNING pg_notify('{CHANNEL}', '')"
+
 # The value comes as text where it is text, which JSON is, else as hexadecimal digits.
 _AS_TEXT = "convert_to({}, 'UTF8')"
 _AS_HEX = "decode({}, 'hex')"
@@ -82,6 +86,8 @@ def append_in_one_statement(using: str, events: Sequence[NewEvent]) -> None:
         events: what is stored.
     """
     sql, params = _one(using, events[0]) if len(events) == 1 else _many(using, events)
+    if settings.outbox_notify:
+        sql += _NOTIFY
     with connections[using].cursor() as cursor:
         cursor.execute(sql, params)
 

@@ -11,16 +11,21 @@ import math
 import time
 from collections.abc import Callable
 
+from django.db import connections
+
 from ..conf import settings
 from ..database import close_stale_connections
 from ..errors import BrokerUnavailable, ConfigurationError, KafkaIntegrationError, OutboxBusy
+from ..flag import Flag
 from ..models import OutboxQueue
+from ..models.setup import CHANNEL
 from ..signals import relay_idle, relay_leading
 from .cluster import ClusterGuard
 from .elsewhere import Elsewhere
 from .engine import Engine
 from .gate import TopicGate
 from .leases import Leases
+from .listener import Listener
 from .pipeline import Pipeline
 from .transactions import Transactions
 from .watch import DATABASE_ERRORS, Watch
@@ -74,6 +79,8 @@ class Relay:
         exactly = settings.relay_exactly_once if exactly_once is None else exactly_once
         engine: Callable[..., Engine] = Transactions if exactly else Pipeline
         self._engine = engine(self._watch, self._gate, cluster, self.batch_size)
+        self._heard = Flag()
+        self._listener = self._make_listener()
         self._patience = math.inf
         self._waiting_since: float | None = None
         self._next_tidying = 0.0
@@ -86,6 +93,7 @@ class Relay:
     def stop(self) -> None:
         """Ask the relay to finish what is under way and end; safe in a signal handler."""
         self._watch.stopping.set()
+        self._heard.set()
 
     def run(self) -> None:
         """Relay until :meth:`stop` is called.
@@ -127,6 +135,8 @@ class Relay:
         return self.published
 
     def _loop(self, work: Callable[[], int], enough: Callable[[int], bool]) -> None:
+        if self._listener:
+            self._listener.start()
         try:
             self._work(work, enough)
             self._finish()
@@ -148,7 +158,11 @@ class Relay:
                 told = self.published
             if time.monotonic() - worked_at > _SWIFT_SECONDS:
                 pause = min(pause * 1.5, self._longest_pause())
-            self._watch.stopping.wait(pause)
+            self._pause(pause)
+
+    def _pause(self, seconds: float) -> None:
+        self._heard.wait(seconds)
+        self._heard.clear()
 
     def _tidy(self) -> None:
         if self._engine.is_idle() and time.monotonic() >= self._next_tidying:
@@ -222,3 +236,10 @@ class Relay:
             log.warning("The leases could not be given back; they expire by themselves: %s", error)
         finally:
             self._engine.close()
+            if self._listener:
+                self._listener.close()
+
+    def _make_listener(self) -> Listener | None:
+        if not settings.outbox_notify or connections[self.using].vendor != "postgresql":
+            return None
+        return Listener(settings.relay_listen_database or self.using, self._heard, CHANNEL)
