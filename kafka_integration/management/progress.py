@@ -71,7 +71,8 @@ class RelayProgress:
         self._line(f"Relay {who} sends the outbox of database {using!r} to {settings.broker}.")
 
     def _idle(self, **_: Any) -> None:
-        if self.published != self._told and not self.out.isatty():
+        is_due = not self._told or time.monotonic() - self._reported > _REPORT_EVERY
+        if self.published != self._told and is_due and not self.out.isatty():
             self._report()
 
     def _report(self) -> None:
