@@ -47,6 +47,7 @@
         ├── TransactionFailed
         ├── TransactionsRefused
         ├── DeliveryFailed
+        │   └── MessageTooLarge
         └── DeadLetterRefused
 """
 
@@ -530,6 +531,20 @@ class DeliveryFailed(BrokerError):
         self.topic = topic
         self.reason = reason
         super().__init__(f"Kafka did not take a message for {topic}: {reason}.")
+
+
+class MessageTooLarge(DeliveryFailed):
+    """Raised when a message cannot fit into its topic, so that Kafka need not be asked."""
+
+    def __init__(self, topic: str, size: int, limit: int) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            topic,
+            f"it is too large, with {size:,} bytes where max.message.bytes is {limit:,}, and no "
+            "compression could help. Raise that limit in the topic catalogue, run 'manage.py "
+            "kafka_topics apply' and retry the event, or discard it",
+        )
 
 
 class DeadLetterRefused(BrokerError):

@@ -11,6 +11,7 @@ from .batch import Batch, record
 from .gate import TopicGate
 from .load import Load, load
 from .manifests import manifest_of, next_batch, rows_of
+from .precheck import Precheck
 from .scan import QueueRow, read, waiting
 from .tenure import Stage, Tenure
 from .tenures import Tenures
@@ -40,6 +41,7 @@ class Announcer:
         self._using = tenures.using
         self._batch_size = batch_size
         self._gate = gate
+        self._precheck = Precheck(gate)
         self._tell = tell
 
     def announce(self) -> None:
@@ -103,7 +105,7 @@ class Announcer:
         rows = [row for row in found if self._gate.lets_through(row.topic)]
         if tenure.one_topic:
             rows = [row for row in rows if row.topic == rows[0].topic]
-        return load(rows, tenure.refusals)
+        return load(rows, self._precheck.refusals(rows) | tenure.refusals)
 
     def _close(self, tenures: Iterable[Tenure]) -> None:
         """Close the manifests of batches that were dropped and that no other takes the place of."""

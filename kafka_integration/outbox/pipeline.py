@@ -23,9 +23,10 @@ from .cluster import ClusterGuard
 from .gate import TopicGate
 from .manifests import require_settled
 from .notices import tell_held
+from .precheck import Precheck
 from .reader import Reader, Wanted
 from .scan import QueueRow, pending, transaction_id
-from .sender import Sender
+from .sender import CarefulSender, Sender
 from .watch import DATABASE_ERRORS, Watch
 
 _BATCHES = 4
@@ -63,6 +64,8 @@ class Pipeline:
         self._cluster = cluster
         self._batch_size = batch_size
         self._sender = Sender(watch.await_answers)
+        self._apart = CarefulSender(watch.await_answers)
+        self._precheck = Precheck(gate)
         self._reader = Reader(watch.using)
         self._threads: _Threads | None = None
         self._reading: Future[list[QueueRow]] | None = None
@@ -96,6 +99,8 @@ class Pipeline:
         self._reopen()
         self._read_ahead()
         rows = self._take_rows()
+        if self._needs_round(rows):
+            return self.settle() + self.round()  # which reads them again
         if rows:
             self._send(rows)
         self._serve(0 if rows else _TICK)
@@ -103,15 +108,17 @@ class Pipeline:
         return self.published - before
 
     def round(self) -> int:
-        """Read one batch, send it, wait for its answers, record it; return what went out."""
+        """Read one batch, send it, wait for its answers, record it; return what went out.
+
+        What Kafka may reject is sent last, apart from what it takes.
+        """
         self._reopen()
-        batch = Batch(self._through_gate(self._read(())))
-        if not batch.rows or not self._watch.holds() or not self._sender.send(batch):
-            return 0
-        while not self._has_recorded(batch):
-            pass
-        self._react(batch)
-        return len(batch.sent)
+        rows = self._precheck.sort(self._through_gate(self._read(())))
+        self._sender.narrow(self._gate.narrowest)
+        out = self._complete(Batch(rows.swift), self._sender)
+        if rows.apart and out == len(rows.swift):
+            out += self._complete(rows.batch(), self._apart)
+        return out
 
     def settle(self) -> int:
         """Let all that is under way be answered and recorded; return how many events went out."""
@@ -145,6 +152,7 @@ class Pipeline:
     def discard(self) -> None:
         """Withdraw what is under way: its next owner reads it again."""
         self._sender.discard_producer()
+        self._apart.discard_producer()
         self._drop_read()
         wait([recording.done for recording in self._recordings])
         self._window.clear()
@@ -292,6 +300,19 @@ class Pipeline:
             self._under_way.difference_update(row.position for row in batch.rows)
             self._react(batch)
 
+    def _needs_round(self, rows: list[QueueRow]) -> bool:
+        too_wide = self._sender.is_too_wide(self._gate.narrowest)
+        return bool(rows) and (too_wide or self._precheck.finds(rows))
+
+    def _complete(self, batch: Batch, sender: Sender) -> int:
+        """Bring a batch from beginning to end; return how many events went out."""
+        if not batch.rows or not self._watch.holds() or not sender.send(batch):
+            return 0
+        while not self._has_recorded(batch):
+            pass
+        self._react(batch)
+        return len(batch.sent)
+
     def _has_recorded(self, batch: Batch) -> bool:
         try:
             self._record(batch)
@@ -316,6 +337,7 @@ class Pipeline:
 
     def _react(self, batch: Batch) -> None:
         self.published += len(batch.sent)
+        self._precheck.learn(batch)
         for row, error in batch.rejected():
             tell_held(type(self), self._watch.using, row, str(error))
         for topic, error in batch.closed_topics().items():
