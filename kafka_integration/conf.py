@@ -253,6 +253,12 @@ class Settings:
         0.2,
         "Pause between two looks at an empty outbox, when it has been empty for a while.",
     )
+    relay_crashes = Setting[int](
+        "KAFKA_RELAY_CRASHES",
+        environ.Env.int,
+        3,
+        "Relays that may die while they hand over one event, before its key is held.",
+    )
     relay_exactly_once = Setting[bool](
         "KAFKA_RELAY_EXACTLY_ONCE",
         environ.Env.bool,

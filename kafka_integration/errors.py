@@ -47,7 +47,8 @@
         ├── TransactionFailed
         ├── TransactionsRefused
         ├── DeliveryFailed
-        │   └── MessageTooLarge
+        │   ├── MessageTooLarge
+        │   └── RelaysDied
         └── DeadLetterRefused
 """
 
@@ -544,6 +545,19 @@ class MessageTooLarge(DeliveryFailed):
             f"it is too large, with {size:,} bytes where max.message.bytes is {limit:,}, and no "
             "compression could help. Raise that limit in the topic catalogue, run 'manage.py "
             "kafka_topics apply' and retry the event, or discard it",
+        )
+
+
+class RelaysDied(DeliveryFailed):
+    """Raised when relays died, one after the other, while they handed one event to Kafka."""
+
+    def __init__(self, topic: str, deaths: int) -> None:
+        self.deaths = deaths
+        super().__init__(
+            topic,
+            f"{deaths} relays died one after the other while they handed it over. Look for what "
+            "ended them (out of memory, a fault of the client library) in the system's log, mend "
+            "that and retry the event, or discard it",
         )
 
 

@@ -26,6 +26,10 @@ def key_hash(topic: str, key: str) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
+HANDED_OVER = "Handed over to Kafka, and no answer yet."
+"""``last_error`` of a row while a relay tries whether it survives the event."""
+
+
 class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
     """Unsent events."""
 
@@ -69,6 +73,29 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
     def unblock(self) -> int:
         """Put the rows back into the relay's sight; return how many."""
         return self.filter(blocked=True).update(blocked=False)
+
+    def try_out(self) -> int:
+        """Write down that the rows' events are about to be handed over; return how many rows.
+
+        ``attempts`` then counts the relays that did so and brought no answer, this one included.
+        """
+        count = models.Case(
+            models.When(last_error=HANDED_OVER, then=models.F("attempts") + 1), default=1
+        )
+        return self.update(attempts=count, last_error=HANDED_OVER)
+
+    def survived(self) -> int:
+        """Take :meth:`try_out` back: whoever handed the events over did not die of it."""
+        tried = self.filter(last_error=HANDED_OVER)
+        return tried.update(attempts=models.F("attempts") - 1, last_error="")
+
+    def count_attempt(self, reason: str) -> int:
+        """Write down that an event was not taken; return how many rows there are."""
+        tried = models.Case(
+            models.When(last_error=HANDED_OVER, then=models.F("attempts")),
+            default=models.F("attempts") + 1,
+        )
+        return self.update(attempts=tried, last_error=reason)
 
     def bring_home(self) -> int:
         """Move the rows of shards that do not exist to those that do; return how many.

@@ -27,6 +27,7 @@ from .precheck import Precheck
 from .reader import Reader, Wanted
 from .scan import QueueRow, pending, transaction_id
 from .sender import CarefulSender, Sender
+from .suspicion import Suspicion
 from .watch import DATABASE_ERRORS, Watch
 
 _BATCHES = 4
@@ -66,6 +67,7 @@ class Pipeline:
         self._sender = Sender(watch.await_answers)
         self._apart = CarefulSender(watch.await_answers)
         self._precheck = Precheck(gate)
+        self._suspicion = Suspicion(watch, _BATCHES * batch_size)
         self._reader = Reader(watch.using)
         self._threads: _Threads | None = None
         self._reading: Future[list[QueueRow]] | None = None
@@ -93,7 +95,7 @@ class Pipeline:
             BrokerUnavailable: Kafka does not answer when it is asked for a topic.
             DatabaseError: the database does not answer.
         """
-        if self._sender.is_careful or not self._may_use_threads():
+        if self._sender.is_careful or self._suspicion.shards() or not self._may_use_threads():
             return self.settle() + self.round()
         before = self.published
         self._reopen()
@@ -110,15 +112,19 @@ class Pipeline:
     def round(self) -> int:
         """Read one batch, send it, wait for its answers, record it; return what went out.
 
-        What Kafka may reject is sent last, apart from what it takes.
+        What Kafka may reject is sent last, apart from what it takes. Shards whose last owners died
+        have their turn before.
         """
         self._reopen()
+        if self._suspicion.shards():
+            self.restart()  # the shards that are read change
+        suspected = self._suspicion.work(self._through_gate, self._gate.closed, self._complete)
         rows = self._precheck.sort(self._through_gate(self._read(())))
         self._sender.narrow(self._gate.narrowest)
         out = self._complete(Batch(rows.swift), self._sender)
         if rows.apart and out == len(rows.swift):
             out += self._complete(rows.batch(), self._apart)
-        return out
+        return suspected + out
 
     def settle(self) -> int:
         """Let all that is under way be answered and recorded; return how many events went out."""
@@ -153,6 +159,7 @@ class Pipeline:
         """Withdraw what is under way: its next owner reads it again."""
         self._sender.discard_producer()
         self._apart.discard_producer()
+        self._suspicion.discard()
         self._drop_read()
         wait([recording.done for recording in self._recordings])
         self._window.clear()
@@ -181,7 +188,7 @@ class Pipeline:
             self._reading = self._open_threads().reader.submit(read)
 
     def _read(self, under_way: tuple[int, ...]) -> list[QueueRow]:
-        shards, closed = tuple(self._watch.leases.shards), self._gate.closed()
+        shards, closed = tuple(self._suspicion.trusted()), self._gate.closed()
         return self._reader.read(Wanted(shards, self._batch_size, closed, under_way))
 
     def _take_rows(self) -> list[QueueRow]:
@@ -338,6 +345,7 @@ class Pipeline:
     def _react(self, batch: Batch) -> None:
         self.published += len(batch.sent)
         self._precheck.learn(batch)
+        self._suspicion.clear(batch)
         for row, error in batch.rejected():
             tell_held(type(self), self._watch.using, row, str(error))
         for topic, error in batch.closed_topics().items():
