@@ -48,11 +48,7 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
         Each row's event is looked up by its key: joined, PostgreSQL would read every event that
         was ever kept to find the few that wait.
         """
-        events = apps.get_model("kafka_integration", "OutboxEvent").objects
-        topic = events.filter(pk=models.OuterRef("event_id")).values("topic")[:1]
-        return self.annotate(event_topic=models.Subquery(topic)).exclude(
-            event_topic__in=list(topics)
-        )
+        return self.annotate(event_topic=_topic()).exclude(event_topic__in=list(topics))
 
     def held(self) -> Self:
         """Return the rows whose key is held."""
@@ -65,6 +61,17 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
     def of_key(self, topic: str, hashed: int) -> Self:
         """Return all rows of one unit of order."""
         return self.filter(key_hash=hashed, event__topic=topic)
+
+    def following(self, row: tuple[int, int, str], within: int) -> Self:
+        """Return the rows of a unit of order that come soon after one of its rows.
+
+        Args:
+            row: that one's position, key hash and topic.
+            within: how many positions are looked at: a bound where few of them are the unit's.
+        """
+        position, hashed, topic = row
+        near = self.filter(position__gt=position, position__lte=position + within, key_hash=hashed)
+        return near.annotate(event_topic=_topic()).filter(event_topic=topic)
 
     def block(self) -> int:
         """Take the rows out of the relay's sight; return how many."""
@@ -108,6 +115,11 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
         shards = Coalesce(models.Subquery(known), models.Value(DEFAULT_SHARDS))
         stray = self.filter(blocked=False, shard__gte=shards)
         return stray.update(shard=models.F("key_hash") % shards)
+
+
+def _topic() -> models.Subquery:
+    events = apps.get_model("kafka_integration", "OutboxEvent").objects
+    return models.Subquery(events.filter(pk=models.OuterRef("event_id")).values("topic")[:1])
 
 
 def _hold_exists() -> models.Exists:
