@@ -187,12 +187,11 @@ class OutboxHoldQuerySet(models.QuerySet["OutboxHold"]):
 
 
 class OutboxHold(models.Model):
-    """A key that must wait, with the reason. ``until`` None means: until someone decides."""
+    """A key that must wait until someone decides, with the reason."""
 
     topic = models.CharField(max_length=249)
     key_hash = models.BigIntegerField()
     key = models.TextField()
-    until = models.DateTimeField(null=True, blank=True)
     reason = models.TextField()
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -11,7 +11,7 @@ from django.db.models import Min
 
 from kafka_integration.models import OutboxDelivery, OutboxHold, OutboxQueue
 from kafka_integration.models.queue import key_hash
-from kafka_integration.outbox import reader
+from kafka_integration.outbox import reader, scan
 from kafka_integration.outbox.reader import Reader, Wanted
 from kafka_integration.outbox.relay import Relay
 from kafka_integration.outbox.scan import QueueRow
@@ -47,7 +47,7 @@ class Reads:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
-    found = Reads(reader.put_out_of_sight)
+    found = Reads(scan.put_out_of_sight)
     monkeypatch.setattr(reader, "put_out_of_sight", found)
     return found
 
@@ -62,7 +62,7 @@ def neighbours(topic: str, count: int) -> list[str]:
 def hold_and_fill(topic: str) -> None:
     hashed = key_hash(topic, HELD)
     OutboxHold.objects.create(topic=topic, key_hash=hashed, key=HELD, reason="too large")
-    values = {"topic": topic, "key": HELD, "hash": hashed, "count": BEHIND}
+    values: dict[str, str | int] = {"topic": topic, "key": HELD, "hash": hashed, "count": BEHIND}
     with connection.cursor() as cursor:
         cursor.execute(_FILL, values)
 
