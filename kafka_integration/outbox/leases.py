@@ -22,6 +22,7 @@ from ..models.lease import OutboxLeaseQuerySet
 
 _MARGIN = 0.2  # of the lease, given up by the holder before the database says so
 _LOOK_EVERY = 0.25
+_DEATHS = 2
 
 
 class Leases:
@@ -152,6 +153,13 @@ class Leases:
         They died one after the other, and recorded nothing of it.
         """
         return {s: count for s, count in self._crashes.items() if count and s in self._epochs}
+
+    def suspected(self) -> list[int]:
+        """Return the shards of ours that may hold an event that kills: two deaths are no accident.
+
+        Their rows must go one by one.
+        """
+        return [shard for shard, count in self.crashes().items() if count >= _DEATHS]
 
     def forgive(self, shards: Iterable[int]) -> None:
         """Forget that the former owners of these shards died."""

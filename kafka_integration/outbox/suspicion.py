@@ -24,7 +24,7 @@ from ..broker.producer import EventProducer
 from ..conf import settings
 from ..errors import RelaysDied
 from ..models import OutboxQueue
-from ..models.queue import HANDED_OVER, OutboxQueueQuerySet
+from ..models.queue import OutboxQueueQuerySet, deaths
 from .batch import Batch
 from .scan import COLUMNS, QueueRow, put_out_of_sight
 from .sender import CarefulSender
@@ -32,7 +32,6 @@ from .watch import DATABASE_ERRORS, Watch
 
 log = logging.getLogger(__name__)
 
-_DEATHS = 2  # that are no accident
 _SECONDS = 0.2  # at a stretch; then the other shards have their turn
 _SURVIVED = 3.0
 
@@ -52,7 +51,7 @@ class Suspect(NamedTuple):
     @property
     def deaths(self) -> int:
         """How many relays handed it over and brought no answer."""
-        return self.attempts if self.last_error == HANDED_OVER else 0
+        return deaths(self.attempts, self.last_error)
 
 
 class Suspicion:
@@ -73,8 +72,7 @@ class Suspicion:
 
     def shards(self) -> list[int]:
         """Return the shards that are suspected; a relay must not send them in any other way."""
-        crashes = self._leases.crashes()
-        return [shard for shard, deaths in crashes.items() if deaths >= _DEATHS]
+        return self._leases.suspected()
 
     def trusted(self) -> list[int]:
         """Return our other shards."""

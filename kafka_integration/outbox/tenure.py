@@ -96,6 +96,8 @@ class Tenure:
         self.refusals: dict[int, BrokerError] = {}
         self.dropped = 0
         self.one_topic = False
+        self.on_trial = False
+        self.tried: list[int] = []
         self.narrowest: float = LARGEST_BATCH
         self._valid = valid
         self._withdrawn = Flag()

@@ -16,7 +16,13 @@ from django.db import transaction
 from kafka_integration.models import OutboxHold, OutboxLease, OutboxQueue
 from kafka_integration.models.queue import HANDED_OVER
 from tests.integration.conftest import ROOT
-from tests.integration.outbox.conftest import SHORT_LEASE, Watched, numbers_by_key
+from tests.integration.outbox.conftest import (
+    SHORT_LEASE,
+    Exactly,
+    Watched,
+    each_once,
+    numbers_by_key,
+)
 from tests.integration.outbox.deadly import DEADLY
 
 KEYS = [f"key-{number}" for number in range(6)]
@@ -24,15 +30,15 @@ EACH = 40
 
 
 @pytest.fixture
-def deadly_relay(environment: dict[str, str]) -> Callable[[], int]:
+def deadly_relay(environment: dict[str, str]) -> Callable[..., int]:
     """Run a relay, whose client dies of some events, to its end; return its exit code."""
 
-    def run() -> int:
+    def run(env: dict[str, str] | None = None) -> int:
         command = [sys.executable, "-m", "tests.integration.outbox.deadly", "kafka_relay"]
         ended = subprocess.run(
             [*command, "--drain", "--timeout", "90"],
             cwd=ROOT,
-            env=environment | SHORT_LEASE,
+            env=environment | SHORT_LEASE | (env or {}),
             capture_output=True,
             text=True,
             timeout=150,
@@ -46,7 +52,7 @@ def deadly_relay(environment: dict[str, str]) -> Callable[[], int]:
 def test_an_event_that_kills_is_held_after_so_many_starts_and_all_others_go(
     topic: str,
     send: Callable[..., None],
-    deadly_relay: Callable[[], int],
+    deadly_relay: Callable[..., int],
     read_topic: Callable[..., Any],
 ) -> None:
     send(topic, [(key, number) for number in range(EACH) for key in KEYS])
@@ -67,6 +73,54 @@ def test_an_event_that_kills_is_held_after_so_many_starts_and_all_others_go(
     assert (first.attempts, first.last_error, first.blocked) == (3, hold.reason, True)
     assert (second.attempts, second.last_error, second.blocked) == (0, "", True)
     assert numbers_by_key(read_topic(topic)) == {key: list(range(2 * EACH)) for key in KEYS}
+
+
+def test_exactly_once_it_is_found_too(
+    topic: str,
+    send: Callable[..., None],
+    deadly_relay: Callable[..., int],
+    exactly: Exactly,
+    read_published: Callable[..., Any],
+) -> None:
+    send(topic, [(key, number) for number in range(5) for key in KEYS])
+    send(topic, [(DEADLY, 1), (DEADLY, 2)])
+    send(topic, [(key, 5 + number) for number in range(5) for key in KEYS])
+
+    codes = [deadly_relay(exactly.env)]
+    while codes[-1] == -signal.SIGKILL and len(codes) < 10:
+        codes.append(deadly_relay(exactly.env))
+
+    assert codes == [-signal.SIGKILL] * 5 + [0]
+    assert OutboxHold.objects.get().key == DEADLY
+    first, second = OutboxQueue.objects.order_by("position")
+    assert (first.attempts, "3 relays died" in first.last_error) == (3, True)
+    assert (second.attempts, second.last_error, second.blocked) == (0, "", True)
+    assert each_once(read_published(topic)) == {key: list(range(10)) for key in KEYS}
+
+
+def test_exactly_once_kills_hold_nothing(
+    topic: str,
+    send: Callable[..., None],
+    relay: Callable[..., Watched],
+    manage: Callable[..., Any],
+    exactly: Exactly,
+    read_published: Callable[..., Any],
+    eventually: Callable[..., None],
+) -> None:
+    send(topic, [(key, number) for number in range(20) for key in KEYS])
+    OutboxLease.objects.ensure(16)
+    OutboxLease.objects.update(crashes=2)
+    for _ in range(3):
+        before = OutboxQueue.objects.count()
+        running = relay(env=exactly.env)
+        eventually(lambda at=before: OutboxQueue.objects.count() < at, 60, what="one is out")
+        running.end(signal.SIGKILL)
+    assert OutboxQueue.objects.exists(), "they were killed before they were done"
+    ended = manage("kafka_relay", "--drain", "--timeout", "90", env=exactly.env)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert not OutboxHold.objects.exists()
+    assert each_once(read_published(topic)) == {key: list(range(20)) for key in KEYS}
 
 
 def test_three_kills_at_random_hold_nothing(
