@@ -114,7 +114,7 @@ class Announcer:
         if tenure.one_topic:
             rows = [row for row in rows if row.topic == rows[0].topic]
         found = load(rows, self._precheck.refusals(rows) | tenure.refusals)
-        return self._probation.verdict(found) if tenure.on_trial else found
+        return self._probation.verdict(tenure, found) if tenure.on_trial else found
 
     def _close(self, tenures: Iterable[Tenure]) -> None:
         """Close the manifests of batches that were dropped and that no other takes the place of."""

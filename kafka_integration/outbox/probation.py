@@ -21,7 +21,7 @@ from .tenure import Stage, Tenure
 from .tenures import Tenures
 
 _SURVIVED = 3.0
-_MOST = 2_000
+_SECONDS = 0.2  # at a stretch; then the other shards have their turn
 
 
 class Probation:
@@ -37,7 +37,7 @@ class Probation:
         self._using = tenures.using
         self._leases = leases
         self._theirs = False
-        self._left = _MOST
+        self._ends = 0.0
 
     def turn(self, ready: Sequence[Tenure]) -> Sequence[Tenure]:
         """Return those of the tenures that are ready whose turn it is.
@@ -49,22 +49,27 @@ class Probation:
         for tenure in self._tenures:
             tenure.on_trial = tenure.shard in suspected
         self._take_marks_back()
-        if not suspected:
+        tried = [tenure for tenure in ready if tenure.on_trial and self._is_accused(tenure)]
+        if not any(tenure.on_trial and tenure.accused for tenure in self._tenures):
             return ready
         if self._tenures.at(Stage.SENDING):
             return ()
-        tried = [tenure for tenure in ready if tenure.on_trial]
-        others = [tenure for tenure in ready if not tenure.on_trial]
-        self._theirs = bool(tried) and not (self._theirs and others)
-        return self._first(tried) if self._theirs else others
+        others = [tenure for tenure in ready if tenure not in tried]
+        return self._share_time(tried, others)
 
     def acquit(self, tenures: Sequence[Tenure]) -> None:
-        """Take it that nothing waits in these shards: nothing in them can have killed."""
-        self._leases.forgive([tenure.shard for tenure in tenures if tenure.on_trial])
+        """Take it that nothing in these shards killed: nothing waits, or all of it was tried."""
+        acquitted = [tenure for tenure in tenures if tenure.on_trial]
+        self._leases.forgive([tenure.shard for tenure in acquitted])
+        for tenure in acquitted:
+            tenure.on_trial, tenure.accused = False, 0
 
-    def verdict(self, found: Load) -> Load:
+    def verdict(self, tenure: Tenure, found: Load) -> Load:
         """Return the load of a suspected shard: what was found, or that relays died of it."""
         if not found.rows:
+            return found
+        if found.rows[0].position > tenure.accused:
+            self.acquit([tenure])
             return found
         [row] = found.rows
         seen = self._queue([row.position])
@@ -79,12 +84,24 @@ class Probation:
         if tried:
             self._queue([row.position for found in tried for row in found.rows]).try_out()
 
-    def _first(self, tried: Sequence[Tenure]) -> Sequence[Tenure]:
-        self._left -= 1
-        if self._left <= 0:
-            self._left = _MOST
-            self._leases.forgive(self._leases.suspected())
-        return tried[:1]
+    def _is_accused(self, tenure: Tenure) -> bool:
+        """Tell whether a shard had a batch under way when its owner died; else it is acquitted.
+
+        Rows are tried up to the end of that batch.
+        """
+        manifest = tenure.manifest
+        if manifest and not manifest.settled and manifest.batch != tenure.dropped:
+            tenure.accused = max(tenure.accused, *manifest.positions, 0)
+        if not tenure.accused:
+            self.acquit([tenure])
+        return tenure.accused > 0
+
+    def _share_time(self, tried: Sequence[Tenure], others: Sequence[Tenure]) -> Sequence[Tenure]:
+        now = time.monotonic()
+        if now >= self._ends:
+            self._theirs = not self._theirs
+            self._ends = now + _SECONDS
+        return tried[:1] if tried and (self._theirs or not others) else others
 
     def _take_marks_back(self) -> None:
         """Take back the marks of rows whose hand-over was survived, or came to its end."""

@@ -98,6 +98,7 @@ class Tenure:
         self.one_topic = False
         self.on_trial = False
         self.tried: list[int] = []
+        self.accused = 0
         self.narrowest: float = LARGEST_BATCH
         self._valid = valid
         self._withdrawn = Flag()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from kafka_integration.models import OutboxHold, OutboxLease, OutboxQueue
+from kafka_integration.models import OutboxHold, OutboxLease, OutboxManifest, OutboxQueue
 from kafka_integration.models.queue import HANDED_OVER
 from tests.integration.conftest import ROOT
 from tests.integration.outbox.conftest import (
@@ -108,14 +108,18 @@ def test_exactly_once_kills_hold_nothing(
     eventually: Callable[..., None],
 ) -> None:
     send(topic, [(key, number) for number in range(20) for key in KEYS])
-    OutboxLease.objects.ensure(16)
-    OutboxLease.objects.update(crashes=2)
-    for _ in range(3):
-        before = OutboxQueue.objects.count()
-        running = relay(env=exactly.env)
-        eventually(lambda at=before: OutboxQueue.objects.count() < at, 60, what="one is out")
-        running.end(signal.SIGKILL)
-    assert OutboxQueue.objects.exists(), "they were killed before they were done"
+    for _ in range(4):
+        with transaction.atomic():
+            # Batches are begun, and none can be recorded: who comes next finds them under way.
+            list(OutboxManifest.objects.select_for_update())
+            list(OutboxQueue.objects.select_for_update().order_by("position"))
+            running = relay("--batch-size", "5", env=exactly.env)
+            eventually(lambda: OutboxLease.objects.taken().exists(), 60, what="it leads")
+            eventually(lambda: OutboxManifest.objects.exists(), 60, what="a batch is begun")
+            time.sleep(0.5)
+            running.end(signal.SIGKILL)
+        eventually(lambda: not OutboxLease.objects.taken().exists(), 60, what="the leases' end")
+    assert OutboxLease.objects.filter(crashes__gte=3).exists()
     ended = manage("kafka_relay", "--drain", "--timeout", "90", env=exactly.env)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
