@@ -265,6 +265,12 @@ class Settings:
         "",
         "Alias of a connection past PgBouncer for a relay that listens. Empty: the outbox's own.",
     )
+    relay_crashes = Setting[int](
+        "KAFKA_RELAY_CRASHES",
+        environ.Env.int,
+        3,
+        "Relays that may die while they hand over one event, before its key is held.",
+    )
     relay_exactly_once = Setting[bool](
         "KAFKA_RELAY_EXACTLY_ONCE",
         environ.Env.bool,

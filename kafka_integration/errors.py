@@ -47,6 +47,8 @@
         ├── TransactionFailed
         ├── TransactionsRefused
         ├── DeliveryFailed
+        │   ├── MessageTooLarge
+        │   └── RelaysDied
         └── DeadLetterRefused
 """
 
@@ -530,6 +532,33 @@ class DeliveryFailed(BrokerError):
         self.topic = topic
         self.reason = reason
         super().__init__(f"Kafka did not take a message for {topic}: {reason}.")
+
+
+class MessageTooLarge(DeliveryFailed):
+    """Raised when a message cannot fit into its topic, so that Kafka need not be asked."""
+
+    def __init__(self, topic: str, size: int, limit: int) -> None:
+        self.size = size
+        self.limit = limit
+        super().__init__(
+            topic,
+            f"it is too large, with {size:,} bytes where max.message.bytes is {limit:,}, and no "
+            "compression could help. Raise that limit in the topic catalogue, run 'manage.py "
+            "kafka_topics apply' and retry the event, or discard it",
+        )
+
+
+class RelaysDied(DeliveryFailed):
+    """Raised when relays died, one after the other, while they handed one event to Kafka."""
+
+    def __init__(self, topic: str, deaths: int) -> None:
+        self.deaths = deaths
+        super().__init__(
+            topic,
+            f"{deaths} relays died one after the other while they handed it over. Look for what "
+            "ended them (out of memory, a fault of the client library) in the system's log, mend "
+            "that and retry the event, or discard it",
+        )
 
 
 class DeadLetterRefused(BrokerError):

@@ -12,20 +12,20 @@ from django.utils.safestring import SafeString
 
 from ..models import OutboxHold
 from .actions import Act, ActingAdmin
-from .display import aged, brief, code, moment_text, short
+from .display import aged, brief, code, short
 
 
 @admin.register(OutboxHold)
 class OutboxHoldAdmin(ActingAdmin):
-    """The keys that wait for someone's decision, or for their time."""
+    """The keys that wait for someone's decision."""
 
-    list_display = ("topic", "key_in_brief", "reason_", "since", "until_")
+    list_display = ("topic", "key_in_brief", "reason_", "since")
     list_filter = ("created_at",)
     search_fields = ("=key",)
     search_help_text = "A whole key."
     ordering = ("-pk",)
     actions = ("release",)
-    fields = ("topic", "key_", "reason", "created_at", "until_")
+    fields = ("topic", "key_", "reason", "created_at")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may release keys: whoever may retry events."""
@@ -59,16 +59,6 @@ class OutboxHoldAdmin(ActingAdmin):
     def since(self, hold: OutboxHold) -> SafeString:
         """Since when it is held."""
         return aged(hold.created_at)
-
-    @admin.display(description="Until")
-    def until_(self, hold: OutboxHold) -> str:
-        """When it ends by itself."""
-        return until(hold)
-
-
-def until(hold: OutboxHold) -> str:
-    """Return when a hold ends by itself."""
-    return moment_text(hold.until) if hold.until else "someone decides"
 
 
 def _release(hold: OutboxHold) -> bool:

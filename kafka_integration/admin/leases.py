@@ -18,14 +18,19 @@ from .readonly import ReadOnlyAdmin
 class OutboxLeaseAdmin(ReadOnlyAdmin):
     """Which relay sends which shard."""
 
-    list_display = ("shard", "holder", "epoch", "expires_at")
+    list_display = ("shard", "holder", "epoch", "expires_at", "deaths")
     ordering = ("shard",)
-    fields = ("shard", "holder", "epoch", "expires_at")
+    fields = ("shard", "holder", "epoch", "expires_at", "deaths")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxLease]:
         """Leave out the leases of shards that a smaller outbox no longer has."""
         leases = super().get_queryset(request)
         return leases.filter(shard__lt=OutboxSetup.objects.using(leases.db).shards())
+
+    @admin.display(description="Deaths in a row")
+    def deaths(self, lease: OutboxLease) -> int:
+        """How many relays died holding it, one after the other, and recorded nothing."""
+        return lease.crashes or 0
 
     @admin.display(description="Relay")
     def holder(self, lease: OutboxLease) -> SafeString:

@@ -27,7 +27,6 @@ from .display import (
     table,
 )
 from .filters import EventStatusFilter, TopicFilter
-from .holds import until
 
 _WAITS = "waits behind a held key"
 _REASONS: dict[str, str] = {
@@ -166,8 +165,8 @@ class OutboxEventAdmin(ActingAdmin):
     def hold(self, event: OutboxEvent) -> SafeString | str:
         """Why and since when the key is held."""
         found = OutboxHold.objects.using(event._state.db).for_key(event.topic, event.key_hash)
-        heads = ("Reason", "Since", "Until")
-        return table(heads, ((item.reason, aged(item.created_at), until(item)) for item in found))
+        rows = ((item.reason, aged(item.created_at)) for item in found)
+        return table(("Reason", "Since"), rows)
 
     @admin.display(description="In the queue")
     def queue(self, event: OutboxEvent) -> SafeString | str:

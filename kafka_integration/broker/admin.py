@@ -30,6 +30,7 @@ from ..events.catalogue import Catalogue
 from ..events.topics import Topic
 from . import mock_cluster
 from .admin_client import BoundedAdminClient
+from .limits import TopicLimits, limits_of
 from .plan import Action, ExistingTopic, Kind
 
 T = TypeVar("T")
@@ -124,6 +125,20 @@ class TopicAdmin:
             time.sleep(_ASK_AGAIN)
             missing = {name for name in missing if self._lacks(name)}
         return missing
+
+    def limits(self, name: str, producer: Mapping[str, object]) -> TopicLimits | None:
+        """Return what a topic takes; None where Kafka does not tell, as the mock cluster.
+
+        Args:
+            name: of the topic.
+            producer: the librdkafka properties of the producer that is to write to it.
+        """
+        if self.is_mock():
+            return None
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        answers = self._client.ask(lambda c, **t: c.describe_configs([resource], **t))
+        found = _value(answers[resource])
+        return limits_of({key: entry.value for key, entry in found.items()}, producer)
 
     def existing(self, catalogue: Catalogue) -> dict[str, ExistingTopic]:
         """Return Kafka's topics by name; settings only of those that the catalogue holds."""

@@ -53,8 +53,7 @@ class EventProducer:
     def __init__(self, required: Mapping[str, Any] | None = None, **overrides: Any) -> None:
         self.last_error: BrokerError | None = None
         self._failure: ProducerFailed | None = None
-        limits = {"message_max_bytes": settings.max_message_bytes + _OVERHEAD}
-        config = client_config(**_DEFAULTS | limits | overrides) | dict(required or {})
+        config = producer_config(**overrides) | dict(required or {})
         self._producer = make_client(Producer, config | {"error_cb": self._on_error})
         self._produce = self._producer.produce
 
@@ -198,6 +197,12 @@ class EventProducer:
             log.debug("%s", found)
         elif error.code() != KafkaError._GAPLESS_GUARANTEE:
             log.warning("%s", found)
+
+
+def producer_config(**overrides: Any) -> dict[str, Any]:
+    """Return the librdkafka properties that our producers start from."""
+    limits = {"message_max_bytes": settings.max_message_bytes + _OVERHEAD}
+    return client_config(**_DEFAULTS | limits | overrides)
 
 
 _DEFAULTS: dict[str, Any] = {

@@ -20,7 +20,8 @@ from ..errors import (
     TransactionsRefused,
 )
 from .config import explain
-from .producer import EventProducer
+from .limits import LARGEST_BATCH, batch_options
+from .producer import EventProducer, producer_config
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +57,12 @@ class TransactionalProducer(EventProducer):
         transactional_id: whoever initialises with it last may write, and all others are fenced.
         singly: sends each message in a request of its own, so that the one that Kafka rejects is
             told from those that would only travel with it.
+        narrowest: the lowest limit of all topics, in bytes: no batch is made larger than that.
     """
 
-    def __init__(self, transactional_id: str, *, singly: bool = False) -> None:
+    def __init__(
+        self, transactional_id: str, *, singly: bool = False, narrowest: float = LARGEST_BATCH
+    ) -> None:
         self.transactional_id = transactional_id
         required: dict[str, Any] = {
             "transactional.id": transactional_id,
@@ -67,6 +71,7 @@ class TransactionalProducer(EventProducer):
             # Sixteen of them may live in one process.
             "queue.buffering.max.kbytes": _queue_kbytes(),
         }
+        required |= batch_options(narrowest, producer_config())
         if singly:
             required["batch.num.messages"] = 1
         super().__init__(required)

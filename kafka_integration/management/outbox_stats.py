@@ -96,11 +96,10 @@ class OutboxStats:
     def _holds(self) -> Table | str:
         if not self._report.holds:
             return ""
-        table = _table("held key", "topic", "since", "until", "behind it", "reason")
+        table = _table("held key", "topic", "since", "behind it", "reason")
         for hold in self._report.holds:
-            until = hold.until.isoformat(timespec="seconds") if hold.until else "someone decides"
             since = self._age(hold.since)
-            table.add_row(hold.key, hold.topic, since, until, f"{hold.behind:,}", hold.reason)
+            table.add_row(hold.key, hold.topic, since, f"{hold.behind:,}", hold.reason)
         return table
 
     def _relays(self) -> Table | str:

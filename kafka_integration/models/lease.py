@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from django.db import models, transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from .clock import end_when_idle, in_seconds
@@ -98,16 +98,17 @@ class OutboxLeaseQuerySet(models.QuerySet["OutboxLease"]):
         end_when_idle(self.db, _MOST_IDLE)
         return [lease.shard for lease in self.select_for_update().order_by("shard")]
 
-    def take(self, owner: str, seconds: float, most: int) -> dict[int, int]:
+    def take(self, owner: str, seconds: float, most: int, former: str = "") -> dict[int, int]:
         """Take free leases, the lowest first; return their epochs by shard.
 
         What another transaction has locked is left alone: it may be that of a relay which was
-        paused in its midst.
+        paused in its midst. A lease that ran out counts as a crash of its owner.
 
         Args:
             owner: the name of the tenure.
             seconds: how long they last without renewal.
             most: how many at most.
+            former: the name of our tenure before, in which we lost leases, but did not die.
         """
         if most <= 0:
             return {}
@@ -116,9 +117,21 @@ class OutboxLeaseQuerySet(models.QuerySet["OutboxLease"]):
             locked = self.free().select_for_update(skip_locked=True).order_by("shard")[:most]
             chosen = self.filter(shard__in=[lease.shard for lease in locked])
             chosen.free().update(
-                owner=owner, epoch=models.F("epoch") + 1, expires_at=in_seconds(seconds)
+                owner=owner,
+                epoch=models.F("epoch") + 1,
+                expires_at=in_seconds(seconds),
+                crashes=_crashes_after(owner, former),
             )
             return dict(chosen.filter(owner=owner).values_list("shard", "epoch"))
+
+    def crashed(self) -> dict[int, int]:
+        """Return how many owners died one after the other, by shard, for those where any did."""
+        found = self.filter(crashes__gt=0).values_list("shard", "crashes")
+        return {shard: count or 0 for shard, count in found}
+
+    def forgive(self) -> int:
+        """Forget that owners died; return for how many leases."""
+        return self.filter(crashes__gt=0).update(crashes=0)
 
     def extend(self, seconds: float) -> int:
         """Let the leases last for ``seconds`` from now; return how many there were."""
@@ -135,13 +148,25 @@ class OutboxLeaseQuerySet(models.QuerySet["OutboxLease"]):
         self.update(owner="", expires_at=None, epoch=models.F("epoch") + 1)
 
 
+def _crashes_after(*ours: str) -> models.Case:
+    """Return the count of crashes once a lease has been taken, by an owner of these names."""
+    known = Coalesce(models.F("crashes"), 0)
+    return models.Case(models.When(owner__in=["", *ours], then=known), default=known + 1)
+
+
 class OutboxLease(models.Model):
-    """Which relay may send a shard, until when. ``epoch`` grows with each change of owner."""
+    """Which relay may send a shard, until when. ``epoch`` grows with each change of owner.
+
+    ``crashes`` counts the owners that let the lease run out, one after the other, and recorded
+    nothing of the shard; None as 0.
+    """
 
     shard = models.SmallIntegerField(primary_key=True)
     owner = models.CharField(max_length=200, blank=True, default="")
     epoch = models.BigIntegerField(default=0)
     expires_at = models.DateTimeField(null=True, blank=True)
+    # Nullable, so that relays of the version before can still make leases.
+    crashes = models.SmallIntegerField(null=True, blank=True, default=0)
 
     objects = OutboxLeaseQuerySet.as_manager()
 

@@ -26,6 +26,15 @@ def key_hash(topic: str, key: str) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
+HANDED_OVER = "Handed over to Kafka, and no answer yet."
+"""``last_error`` of a row while a relay tries whether it survives the event."""
+
+
+def deaths(attempts: int, last_error: str) -> int:
+    """Return how many relays handed a row over and brought no answer, by what the row says."""
+    return attempts if last_error == HANDED_OVER else 0
+
+
 class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
     """Unsent events."""
 
@@ -44,11 +53,7 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
         Each row's event is looked up by its key: joined, PostgreSQL would read every event that
         was ever kept to find the few that wait.
         """
-        events = apps.get_model("kafka_integration", "OutboxEvent").objects
-        topic = events.filter(pk=models.OuterRef("event_id")).values("topic")[:1]
-        return self.annotate(event_topic=models.Subquery(topic)).exclude(
-            event_topic__in=list(topics)
-        )
+        return self.annotate(event_topic=_topic()).exclude(event_topic__in=list(topics))
 
     def held(self) -> Self:
         """Return the rows whose key is held."""
@@ -62,6 +67,17 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
         """Return all rows of one unit of order."""
         return self.filter(key_hash=hashed, event__topic=topic)
 
+    def following(self, row: tuple[int, int, str], within: int) -> Self:
+        """Return the rows of a unit of order that come soon after one of its rows.
+
+        Args:
+            row: that one's position, key hash and topic.
+            within: how many positions are looked at: a bound where few of them are the unit's.
+        """
+        position, hashed, topic = row
+        near = self.filter(position__gt=position, position__lte=position + within, key_hash=hashed)
+        return near.annotate(event_topic=_topic()).filter(event_topic=topic)
+
     def block(self) -> int:
         """Take the rows out of the relay's sight; return how many."""
         return self.filter(blocked=False).update(blocked=True)
@@ -69,6 +85,29 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
     def unblock(self) -> int:
         """Put the rows back into the relay's sight; return how many."""
         return self.filter(blocked=True).update(blocked=False)
+
+    def try_out(self) -> int:
+        """Write down that the rows' events are about to be handed over; return how many rows.
+
+        ``attempts`` then counts the relays that did so and brought no answer, this one included.
+        """
+        count = models.Case(
+            models.When(last_error=HANDED_OVER, then=models.F("attempts") + 1), default=1
+        )
+        return self.update(attempts=count, last_error=HANDED_OVER)
+
+    def survived(self) -> int:
+        """Take :meth:`try_out` back: whoever handed the events over did not die of it."""
+        tried = self.filter(last_error=HANDED_OVER)
+        return tried.update(attempts=models.F("attempts") - 1, last_error="")
+
+    def count_attempt(self, reason: str) -> int:
+        """Write down that an event was not taken; return how many rows there are."""
+        tried = models.Case(
+            models.When(last_error=HANDED_OVER, then=models.F("attempts")),
+            default=models.F("attempts") + 1,
+        )
+        return self.update(attempts=tried, last_error=reason)
 
     def bring_home(self) -> int:
         """Move the rows of shards that do not exist to those that do; return how many.
@@ -81,6 +120,11 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
         shards = Coalesce(models.Subquery(known), models.Value(DEFAULT_SHARDS))
         stray = self.filter(blocked=False, shard__gte=shards)
         return stray.update(shard=models.F("key_hash") % shards)
+
+
+def _topic() -> models.Subquery:
+    events = apps.get_model("kafka_integration", "OutboxEvent").objects
+    return models.Subquery(events.filter(pk=models.OuterRef("event_id")).values("topic")[:1])
 
 
 def _hold_exists() -> models.Exists:
@@ -148,12 +192,11 @@ class OutboxHoldQuerySet(models.QuerySet["OutboxHold"]):
 
 
 class OutboxHold(models.Model):
-    """A key that must wait, with the reason. ``until`` None means: until someone decides."""
+    """A key that must wait until someone decides, with the reason."""
 
     topic = models.CharField(max_length=249)
     key_hash = models.BigIntegerField()
     key = models.TextField()
-    until = models.DateTimeField(null=True, blank=True)
     reason = models.TextField()
     created_at = models.DateTimeField(default=timezone.now)
 

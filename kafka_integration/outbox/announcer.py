@@ -11,6 +11,8 @@ from .batch import Batch, record
 from .gate import TopicGate
 from .load import Load, load
 from .manifests import manifest_of, next_batch, rows_of
+from .precheck import Precheck
+from .probation import Probation
 from .scan import QueueRow, read, waiting
 from .tenure import Stage, Tenure
 from .tenures import Tenures
@@ -26,6 +28,7 @@ class Announcer:
         tenures: the shards held.
         batch_size: events of one shard in one Kafka transaction, at most.
         gate: which topics can be written to.
+        probation: what is done about shards whose owners died.
         tell: is told of loads of which nothing was sent, because Kafka had rejected them.
     """
 
@@ -34,12 +37,15 @@ class Announcer:
         tenures: Tenures,
         batch_size: int,
         gate: TopicGate,
+        probation: Probation,
         tell: Callable[[Tenure, Load], None],
     ) -> None:
         self._tenures = tenures
         self._using = tenures.using
         self._batch_size = batch_size
         self._gate = gate
+        self._precheck = Precheck(gate)
+        self._probation = probation
         self._tell = tell
 
     def announce(self) -> None:
@@ -49,13 +55,14 @@ class Announcer:
             BrokerUnavailable: Kafka does not answer whether a topic is there.
             AuthenticationFailed: Kafka does not accept our credentials.
         """
-        ready = self._tenures.at(Stage.READY)
+        ready = self._probation.turn(self._tenures.at(Stage.READY))
         if not ready:
             return
         self._gate.reopen()
         fresh = [tenure for tenure in ready if not self._has_rows_to_send_again(tenure)]
         shards = [tenure.shard for tenure in fresh]
         busy = set(waiting(self._using, shards, self._gate.closed())) if shards else set()
+        self._probation.acquit([t for t in fresh if t.shard not in busy])
         loads = {t.shard: self._next_load(t) for t in fresh if t.shard in busy}
         written = self._write([t for t in fresh if t.shard in loads and loads[t.shard].rows], loads)
         rest = [tenure for tenure in fresh if tenure not in written]
@@ -72,9 +79,11 @@ class Announcer:
             owned = self._tenures.locked(tenures)
             announced = [manifests[tenure.shard] for tenure in owned]
             OutboxManifest.objects.using(self._using).announce(announced)
+            self._probation.mark(owned, loads)
         self._tenures.keep(tenures, owned)
         for tenure in owned:
             tenure.manifest, tenure.load = manifests[tenure.shard], loads[tenure.shard]
+            tenure.tried = [row.position for row in tenure.load.rows] if tenure.on_trial else []
         return tenures
 
     def _has_rows_to_send_again(self, tenure: Tenure) -> bool:
@@ -86,7 +95,7 @@ class Announcer:
         manifest = tenure.manifest
         if manifest is None or manifest.settled or manifest.batch == tenure.dropped:
             return False
-        rows = rows_of(self._using, manifest)
+        rows = [] if tenure.on_trial else rows_of(self._using, manifest)
         complete = [row.position for row in rows] == manifest.positions
         if complete and not any(row.is_held for row in rows) and self._all_open(rows):
             tenure.load = Load(rows)
@@ -99,11 +108,13 @@ class Announcer:
 
     def _next_load(self, tenure: Tenure) -> Load:
         closed = self._gate.closed()
-        found = read(self._using, [tenure.shard], self._batch_size, closed, _BATCH_BYTES)
-        rows = [row for row in found if self._gate.lets_through(row.topic)]
+        limit = 1 if tenure.on_trial else self._batch_size
+        known = read(self._using, [tenure.shard], limit, closed, _BATCH_BYTES)
+        rows = [row for row in known if self._gate.lets_through(row.topic)]
         if tenure.one_topic:
             rows = [row for row in rows if row.topic == rows[0].topic]
-        return load(rows, tenure.refusals)
+        found = load(rows, self._precheck.refusals(rows) | tenure.refusals)
+        return self._probation.verdict(tenure, found) if tenure.on_trial else found
 
     def _close(self, tenures: Iterable[Tenure]) -> None:
         """Close the manifests of batches that were dropped and that no other takes the place of."""

@@ -72,7 +72,6 @@ class HeldKey:
     key: str
     reason: str
     since: datetime
-    until: datetime | None
     behind: int
 
 
@@ -177,7 +176,7 @@ def _holds(using: str) -> Iterable[HeldKey]:
     queue = OutboxQueue.objects.using(using)
     for hold in OutboxHold.objects.using(using).order_by("created_at", "pk")[:_MOST_HOLDS]:
         behind = queue.of_key(hold.topic, hold.key_hash).filter(blocked=True)[:1000].count()
-        yield HeldKey(hold.topic, hold.key, hold.reason, hold.created_at, hold.until, behind)
+        yield HeldKey(hold.topic, hold.key, hold.reason, hold.created_at, behind)
 
 
 def _leases(using: str) -> Iterable[Lease]:

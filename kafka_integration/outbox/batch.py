@@ -9,7 +9,7 @@ from functools import cached_property
 from io import StringIO
 from typing import Any, NamedTuple
 
-from django.db import connections, models
+from django.db import connections
 from django.utils import timezone
 
 from ..broker.producer import Delivery
@@ -159,7 +159,7 @@ def _hold(using: str, batch: Batch, row: QueueRow, reason: str) -> None:
         topic=row.topic, key_hash=row.key_hash, defaults={"key": row.key, "reason": reason}
     )
     tried = queue.filter(pk=row.position)
-    if not tried.update(attempts=models.F("attempts") + 1, last_error=reason):
+    if not tried.count_attempt(reason):
         # Discarded while it was on its way: nothing is left that the key must wait for.
         OutboxHold.objects.using(using).for_key(row.topic, row.key_hash).release()
         return

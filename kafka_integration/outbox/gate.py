@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections.abc import Callable
 
 from ..broker.admin import TopicAdmin
+from ..broker.limits import TopicLimits
+from ..broker.producer import producer_config
 from ..conf import settings
 from ..errors import AuthenticationFailed, BrokerError, BrokerUnavailable, TopicMissing
+
+log = logging.getLogger(__name__)
 
 _PAUSE = 10.0
 _PATIENCE = 3.0
@@ -27,6 +33,7 @@ class TopicGate:
         self._admin: TopicAdmin | None = None
         self._known: set[str] = set()
         self._closed: dict[str, tuple[float, BrokerError]] = {}
+        self._limits: dict[str, TopicLimits | None] = {}
 
     def closed(self) -> list[str]:
         """Return the topics that are left alone for now."""
@@ -43,6 +50,28 @@ class TopicGate:
             self._look_up(topic)
         return topic in self._known
 
+    def limits(self, topic: str) -> TopicLimits | None:
+        """Return what a topic takes, as far as we know; None if Kafka did not tell.
+
+        Kafka is asked when the topic is met, and again by :meth:`refresh_limits`.
+        """
+        return self._limits.get(topic)
+
+    def refresh_limits(self, topic: str) -> None:
+        """Ask Kafka what a topic takes."""
+        try:
+            self._limits[topic] = self._ask().limits(topic, producer_config())
+        except BrokerError as error:
+            # It is no more than help: what does not fit is found when Kafka rejects it.
+            log.info("What topic %s takes at most is not known: %s", topic, error)
+            self._limits[topic] = None
+
+    @property
+    def narrowest(self) -> float:
+        """The lowest limit of the topics that were met; infinity if none is known."""
+        known = [limits.largest_batch for limits in self._limits.values() if limits]
+        return min(known, default=math.inf)
+
     def cluster_id(self) -> str:
         """Return the id of the cluster that answers; empty if it tells none.
 
@@ -55,6 +84,7 @@ class TopicGate:
     def close(self, topic: str, error: BrokerError) -> None:
         """Leave ``topic`` alone for a while, because of ``error``."""
         self._known.discard(topic)
+        self._limits.pop(topic, None)
         self._closed[topic] = time.monotonic() + _PAUSE, error
         self._say(f"{error} Its events wait.")
 
@@ -87,6 +117,7 @@ class TopicGate:
             self.close(topic, error)
         else:
             self._known.add(topic)
+            self.refresh_limits(topic)
 
     def _ask(self) -> TopicAdmin:
         if self._admin is None:

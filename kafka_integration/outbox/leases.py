@@ -22,6 +22,7 @@ from ..models.lease import OutboxLeaseQuerySet
 
 _MARGIN = 0.2  # of the lease, given up by the holder before the database says so
 _LOOK_EVERY = 0.25
+_DEATHS = 2
 
 
 class Leases:
@@ -39,7 +40,10 @@ class Leases:
         self.using = using
         self.seconds = seconds
         self.owner = ""
-        self._epochs: dict[int, int] = {}  # replaced as a whole: other threads read it
+        self._former = ""
+        # Replaced as a whole: other threads read them.
+        self._crashes: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}
         self._spent = True
         self._count = 0
         self._share = 0
@@ -65,10 +69,13 @@ class Leases:
         self._take_part()
         self._leases().ensure(self._count)
         room = self._share - len(self._epochs)
-        taken = self._others().take(self.owner, self.seconds, room)
+        taken = self._others().take(self.owner, self.seconds, room, self._former)
         if taken and not self._epochs:
             self._set_deadline(asked)
         self._epochs = self._epochs | taken
+        if taken:
+            crashes = self._leases().held(self.owner, taken).crashed()
+            self._crashes = self._crashes | dict.fromkeys(taken, 0) | crashes
         return bool(self._epochs)
 
     def renew(self) -> bool:
@@ -140,6 +147,27 @@ class Leases:
         """Return the epoch of our lease on ``shard``; 0 if we hold none."""
         return self._epochs.get(shard, 0)
 
+    def crashes(self) -> dict[int, int]:
+        """Return how many owners of a shard died before us, for the shards of ours where any did.
+
+        They died one after the other, and recorded nothing of it.
+        """
+        return {s: count for s, count in self._crashes.items() if count and s in self._epochs}
+
+    def suspected(self) -> list[int]:
+        """Return the shards of ours that may hold an event that kills: two deaths are no accident.
+
+        Their rows must go one by one.
+        """
+        return [shard for shard, count in self.crashes().items() if count >= _DEATHS]
+
+    def forgive(self, shards: Iterable[int]) -> None:
+        """Forget that the former owners of these shards died."""
+        forgiven = {s: self._epochs[s] for s in shards if s in self._epochs}
+        if forgiven:
+            self._leases().held(self.owner, forgiven).forgive()
+            self._crashes = self._crashes | dict.fromkeys(forgiven, 0)
+
     def valid(self) -> bool:
         """Tell, by our own clock and on the safe side, whether the leases still hold."""
         return bool(self._epochs) and not self._in_doubt and _now() < self._deadline
@@ -156,6 +184,7 @@ class Leases:
     def _begin_tenure(self) -> None:
         if self._spent:
             OutboxRelay.objects.using(self.using).withdraw(self.owner)
+            self._former = self.owner
             self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
             self._spent = False
 

@@ -71,6 +71,7 @@ class Outcomes:
                 attempt = attempts[shard]
                 record(self._using, attempt.load.outcome(attempt.batch), [shard])
         self._tenures.keep(tenures, owned)
+        self._tenures.clear(owned)
         for tenure in owned:
             tenure.manifest = attempts[tenure.shard].manifest
             tenure.manifest.settled, tenure.progress = True, tenure.manifest.batch

@@ -24,9 +24,11 @@ from .cluster import ClusterGuard
 from .gate import TopicGate
 from .manifests import require_settled
 from .notices import tell_held
+from .precheck import Precheck
 from .reader import Reader, Wanted
 from .scan import QueueRow, pending, transaction_id
-from .sender import Sender
+from .sender import CarefulSender, Sender
+from .suspicion import Suspicion
 from .watch import DATABASE_ERRORS, Watch
 
 _BATCHES = 4
@@ -65,6 +67,9 @@ class Pipeline:
         self._cluster = cluster
         self._batch_size = batch_size
         self._sender = Sender(watch.await_answers)
+        self._apart = CarefulSender(watch.await_answers)
+        self._precheck = Precheck(gate)
+        self._suspicion = Suspicion(watch, _BATCHES * batch_size)
         self._reader = Reader(watch.using)
         self._threads: _Threads | None = None
         self._ahead: deque[Future[list[QueueRow]]] = deque()
@@ -92,12 +97,15 @@ class Pipeline:
             BrokerUnavailable: Kafka does not answer when it is asked for a topic.
             DatabaseError: the database does not answer.
         """
-        if self._sender.is_careful or not self._may_use_threads():
+        if self._sender.is_careful or self._suspicion.shards() or not self._may_use_threads():
             return self.settle() + self.round()
         before = self.published
         self._reopen()
         self._read_ahead()
         rows = self._take_rows()
+        if self._needs_round(rows):
+            self._leave(rows)
+            return self.settle() + self.round()  # which reads them again
         if rows:
             self._send(rows)
         self._serve(0 if rows else _TICK)
@@ -105,15 +113,21 @@ class Pipeline:
         return self.published - before
 
     def round(self) -> int:
-        """Read one batch, send it, wait for its answers, record it; return what went out."""
+        """Read one batch, send it, wait for its answers, record it; return what went out.
+
+        What Kafka may reject is sent last, apart from what it takes. Shards whose last owners died
+        have their turn before.
+        """
         self._reopen()
-        batch = Batch(self._read_at_once())
-        if not batch.rows or not self._watch.holds() or not self._sender.send(batch):
-            return 0
-        while not self._has_recorded(batch):
-            pass
-        self._react(batch)
-        return len(batch.sent)
+        if self._suspicion.shards():
+            self.restart()  # the shards that are read change
+        suspected = self._suspicion.work(self._through_gate, self._gate.closed, self._complete)
+        rows = self._precheck.sort(self._read_at_once())
+        self._sender.narrow(self._gate.narrowest)
+        out = self._complete(Batch(rows.swift), self._sender)
+        if rows.apart and out == len(rows.swift):
+            out += self._complete(rows.batch(), self._apart)
+        return suspected + out
 
     def _read_at_once(self) -> list[QueueRow]:
         rows = self._read(())
@@ -155,6 +169,8 @@ class Pipeline:
     def discard(self) -> None:
         """Withdraw what is under way: its next owner reads it again."""
         self._sender.discard_producer()
+        self._apart.discard_producer()
+        self._suspicion.discard()
         self._drop_read()
         wait([recording.done for recording in self._recordings])
         self._window.clear()
@@ -193,7 +209,7 @@ class Pipeline:
         return rows
 
     def _read(self, under_way: tuple[int, ...]) -> list[QueueRow]:
-        shards, closed = tuple(self._watch.leases.shards), self._gate.closed()
+        shards, closed = tuple(self._suspicion.trusted()), self._gate.closed()
         return self._reader.read(Wanted(shards, self._batch_size, closed, under_way))
 
     def _take_rows(self) -> list[QueueRow]:
@@ -324,6 +340,19 @@ class Pipeline:
             self._leave(batch.rows)
             self._react(batch)
 
+    def _needs_round(self, rows: list[QueueRow]) -> bool:
+        too_wide = self._sender.is_too_wide(self._gate.narrowest)
+        return bool(rows) and (too_wide or self._precheck.finds(rows))
+
+    def _complete(self, batch: Batch, sender: Sender) -> int:
+        """Bring a batch from beginning to end; return how many events went out."""
+        if not batch.rows or not self._watch.holds() or not sender.send(batch):
+            return 0
+        while not self._has_recorded(batch):
+            pass
+        self._react(batch)
+        return len(batch.sent)
+
     def _has_recorded(self, batch: Batch) -> bool:
         try:
             self._record(batch)
@@ -348,6 +377,8 @@ class Pipeline:
 
     def _react(self, batch: Batch) -> None:
         self.published += len(batch.sent)
+        self._precheck.learn(batch)
+        self._suspicion.clear(batch)
         for row, error in batch.rejected():
             tell_held(type(self), self._watch.using, row, str(error))
         for topic, error in batch.closed_topics().items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ BATCH_BYTES = 8 * 1024 * 1024
 """Values of one batch, together; several batches are under way at once."""
 
 _AMONG = 10_000
+# So many rows of one held key among those of one read tell that thousands follow.
+_MANY = 100
+_AHEAD = 20_000
 
 
 class QueueRow(NamedTuple):
@@ -132,12 +136,21 @@ def _last_that_fits(queue: OutboxQueueQuerySet, limit: int, most_bytes: int) -> 
 
 
 def put_out_of_sight(using: str, rows: Sequence[QueueRow]) -> None:
-    """Block rows whose key is held, unless it has been released meanwhile."""
+    """Block rows whose key is held, unless it has been released meanwhile.
+
+    Where many rows of a key were read, those that follow soon are blocked too, unread: behind a
+    key that is held for long a hundred thousand may wait, and all other keys behind them.
+    """
     if not rows:
         return
     with transaction.atomic(using=using):
         # Locked, as a release locks them, so that nothing is blocked without its hold.
         holds = OutboxHold.objects.using(using).filter(key_hash__in={row.key_hash for row in rows})
         held = {(hold.topic, hold.key_hash) for hold in holds.select_for_update()}
-        blocked = [row.position for row in rows if row.unit in held]
-        OutboxQueue.objects.using(using).filter(pk__in=blocked).block()
+        behind = [row for row in rows if row.unit in held]
+        queue = OutboxQueue.objects.using(using)
+        queue.filter(pk__in=[row.position for row in behind]).block()
+        last = {row.unit: row.position for row in behind}
+        for (topic, hashed), count in Counter(row.unit for row in behind).items():
+            if count >= _MANY:
+                queue.following((last[topic, hashed], hashed, topic), _AHEAD).block()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..broker.producer import GAPLESS, EventProducer
+from ..broker.limits import LARGEST_BATCH, batch_options
+from ..broker.producer import GAPLESS, EventProducer, producer_config
 from .batch import Batch
 from .scan import QueueRow
 
@@ -38,6 +39,8 @@ class Sender:
         self._wait = wait
         self._producer: EventProducer | None = None
         self._careful_until = 0.0
+        self._narrowest: float = LARGEST_BATCH
+        self._batches: dict[str, int] = {}
 
     @property
     def is_careful(self) -> bool:
@@ -74,6 +77,22 @@ class Sender:
         producer = self._open_swift()
         producer.poll(seconds)
         return producer
+
+    def is_too_wide(self, narrowest: float) -> bool:
+        """Tell whether a producer's batch may be larger than some topic takes.
+
+        Args:
+            narrowest: the lowest limit of all topics, in bytes.
+        """
+        return narrowest < self._narrowest
+
+    def narrow(self, narrowest: float) -> None:
+        """Let no batch be larger than that from now on; nothing may be under way."""
+        if self.is_too_wide(narrowest):
+            if not self.is_careful:
+                self.discard_producer()
+            self._narrowest = narrowest
+            self._batches = batch_options(self._narrowest, producer_config())
 
     def settle(self) -> bool:
         """Wait for all answers; False if we must not go on."""
@@ -113,12 +132,25 @@ class Sender:
     def _open_swift(self) -> EventProducer:
         if self._careful_until and not self.is_careful:
             self.discard_producer()
-        return self._open(_SWIFT)
+        return self._open(_SWIFT | self._batches)
 
     def _open(self, options: Mapping[str, Any]) -> EventProducer:
         if self._producer is None:
             self._producer = EventProducer(options, linger_ms=_LINGER_MS)
         return self._producer
+
+
+class CarefulSender(Sender):
+    """Sends always with care, with a producer of its own."""
+
+    @property
+    def is_careful(self) -> bool:
+        """Events go one by one."""
+        return True
+
+    def send(self, batch: Batch) -> bool:
+        """Send a batch's rows, unless all of them are known to fail or to wait behind one."""
+        return all(map(batch.withholds, batch.rows)) or super().send(batch)
 
 
 def _rounds(rows: Sequence[QueueRow]) -> list[list[QueueRow]]:

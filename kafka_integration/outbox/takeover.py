@@ -67,6 +67,7 @@ class Takeover:
         if wanted:
             self._check_cluster()
         for tenure in self._tenures.still_owned(wanted):
+            tenure.narrowest = self._gate.narrowest
             tenure.enter(Stage.OPENING, self._pool.submit(tenure.open))
         opened = self._tenures.at(Stage.OPENED)
         if opened and self._reading is None and not self._tenures.at(Stage.OPENING):

@@ -16,6 +16,7 @@ from functools import partial
 from threading import Event as Flag
 from typing import Any
 
+from ..broker.limits import LARGEST_BATCH
 from ..broker.producer import Delivery
 from ..broker.progress import record_of
 from ..broker.transactional import TransactionalProducer
@@ -95,6 +96,10 @@ class Tenure:
         self.refusals: dict[int, BrokerError] = {}
         self.dropped = 0
         self.one_topic = False
+        self.on_trial = False
+        self.tried: list[int] = []
+        self.accused = 0
+        self.narrowest: float = LARGEST_BATCH
         self._valid = valid
         self._withdrawn = Flag()
         self._producer: TransactionalProducer | None = None
@@ -172,7 +177,9 @@ class Tenure:
         if time.monotonic() > self._singly_until:
             self._singly_until = 0.0
         self._producer = None  # the old one's connections end first
-        self._producer = TransactionalProducer(self.transactional_id, singly=self.singly)
+        self._producer = TransactionalProducer(
+            self.transactional_id, singly=self.singly, narrowest=self.narrowest
+        )
         return self._producer.initialise(self.proceed)
 
     def publish(self, attempt: Attempt) -> Attempt:

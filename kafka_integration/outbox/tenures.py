@@ -81,6 +81,14 @@ class Tenures:
             if tenure not in owned:
                 self.drop(tenure)
 
+    def clear(self, tenures: Iterable[Tenure]) -> None:
+        """Take it that something of these shards was recorded: no event of theirs kills."""
+        crashes = self._leases.crashes()
+        if crashes:
+            self._leases.forgive(
+                [t.shard for t in tenures if t.shard in crashes and not t.on_trial]
+            )
+
     def still_owned(self, tenures: Sequence[Tenure]) -> list[Tenure]:
         """Return those that are ours at this moment, and drop the others."""
         if not tenures:

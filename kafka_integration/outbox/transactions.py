@@ -20,6 +20,7 @@ from .batch import Batch
 from .cluster import ClusterGuard
 from .gate import TopicGate
 from .outcomes import Outcomes
+from .probation import Probation
 from .scan import pending
 from .takeover import Takeover
 from .tenure import Attempt, Stage
@@ -66,7 +67,8 @@ class Transactions:
             self._tenures, pool, gate, partial(cluster.check, gate.cluster_id), watch.say
         )
         self._outcomes = Outcomes(self._tenures, gate, watch.say)
-        self._announcer = Announcer(self._tenures, batch_size, gate, self._outcomes.tell)
+        probation = Probation(self._tenures, watch.leases)
+        self._announcer = Announcer(self._tenures, batch_size, gate, probation, self._outcomes.tell)
 
     def advance(self) -> int:
         """Do one round for the shards held; return how many events are recorded as out.

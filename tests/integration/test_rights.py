@@ -24,6 +24,7 @@ from kafka_integration.broker import offsets
 from kafka_integration.broker.consumer import EventConsumer
 from kafka_integration.broker.producer import GAPLESS, EventProducer
 from kafka_integration.errors import GroupRefused, ProducerRefused, TopicRefused
+from kafka_integration.outbox.gate import TopicGate
 
 from .test_kafka_topics import GuardedKafka
 
@@ -123,3 +124,11 @@ def test_who_may_not_ask_for_the_groups_offsets_is_told_which(
     monkeypatch.setattr(offsets, "_REQUEST_SECONDS", 2.0)
     with pytest.raises(GroupRefused, match="'tests-g'"):
         consumer.offsets.committed([(TOPIC, 0)])
+
+
+def test_who_may_not_see_a_topics_settings_can_write_to_it_all_the_same() -> None:
+    said: list[str] = []
+    gate = TopicGate(said.append)
+    assert gate.lets_through(TOPIC)
+    assert gate.limits(TOPIC) is None
+    assert said == []

@@ -76,6 +76,23 @@ def test_rows_of_a_held_key_are_put_out_of_sight(queued: Queued) -> None:
     assert not OutboxQueue.objects.filter(blocked=True, event__key="b").exists()
 
 
+def test_where_many_are_met_those_that_follow_are_blocked_unread(queued: Queued) -> None:
+    first, *_ = queued(*["a"] * 130)
+    queued("b", "a")
+    queued("a", topic="other.created.json")
+    hold(first)
+    assert keys(read("default", ALL, 100, [])) == []
+    waiting = OutboxQueue.objects.filter(blocked=False).values_list("event__key", "event__topic")
+    assert list(waiting) == [("b", TOPIC), ("a", "other.created.json")]
+
+
+def test_where_few_are_met_nothing_is_looked_for(queued: Queued) -> None:
+    first, *_ = queued("a", "a", "b", "a")
+    hold(first)
+    assert keys(read("default", ALL, 3, [])) == ["b"]
+    assert OutboxQueue.objects.filter(blocked=True).count() == 2
+
+
 def test_a_hold_is_for_one_topic(queued: Queued) -> None:
     [first] = queued("a")
     queued("a", topic="other.created.json")
@@ -169,7 +186,7 @@ def test_a_rejected_event_holds_its_key(queued: Queued) -> None:
     second.refresh_from_db()
     assert second.blocked
     held = OutboxHold.objects.get()
-    assert (held.key, held.reason, held.until) == ("a", str(TOO_LARGE), None)
+    assert (held.key, held.reason) == ("a", str(TOO_LARGE))
 
 
 def test_an_event_discarded_on_its_way_holds_nothing_when_it_is_rejected(queued: Queued) -> None:

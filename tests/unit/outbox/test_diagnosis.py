@@ -70,7 +70,7 @@ def test_kafka_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_held_keys_and_what_is_for_later() -> None:
-    hold = HeldKey(TOPIC, "k", "too large", NOW, None, 2)
+    hold = HeldKey(TOPIC, "k", "too large", NOW, 2)
     later = (Waiting(TOPIC, 2, 0, 1, NOW),)
     report = waiting(holds=(hold,), held_keys=Count(1), by_topic=later)
     report = replace(report, next_due=NOW + timedelta(seconds=90))

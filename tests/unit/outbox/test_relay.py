@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, ProgrammingError
 from django.utils import timezone
 
+from kafka_integration.broker.limits import TopicLimits
 from kafka_integration.errors import (
     AuthenticationFailed,
     BrokerError,
@@ -51,12 +52,16 @@ class FakeAdmin:
         self.errors: dict[str, BrokerError] = {}
         self.asked: list[str] = []
         self.cluster = "first-cluster"
+        self.topics: dict[str, TopicLimits] = {}
 
     def __call__(self, timeout: float) -> FakeAdmin:
         return self
 
     def cluster_id(self) -> str:
         return self.cluster
+
+    def limits(self, topic: str, producer: object) -> TopicLimits | None:
+        return self.topics.get(topic)
 
     def missing(self, topics: Iterable[str]) -> set[str]:
         found = set()
@@ -100,6 +105,38 @@ def test_a_drain_sends_everything_and_frees_the_leases(kafka: FakeKafka, queued:
     assert not OutboxQueue.objects.exists()
     assert OutboxDelivery.objects.count() == relay.published == len(rows)
     assert OutboxLease.objects.filter(owner="", expires_at=None).count() == 16
+
+
+def test_what_cannot_fit_is_held_and_kafka_is_not_asked(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin
+) -> None:
+    admin.topics = {TOPIC: TopicLimits(1_000, best_ratio=2)}
+    queued("a", "b")
+    [large] = queued("a", value=b"x" * 2_000)
+    queued("a", "b")
+    Relay().drain()
+    assert [key for key, _ in kafka.written] == ["a", "b", "b"]
+    hold = OutboxHold.objects.get()
+    assert (hold.key, "max.message.bytes is 1,000" in hold.reason) == ("a", True)
+    assert OutboxQueue.objects.get(pk=large.position).attempts == 1
+    assert OutboxQueue.objects.filter(blocked=True).count() == 2
+    assert len(kafka.options) == 1, "the producer that it began with"
+
+
+def test_what_kafka_may_reject_goes_apart_and_spoils_nothing(
+    kafka: FakeKafka, queued: Queued, admin: FakeAdmin
+) -> None:
+    admin.topics = {TOPIC: TopicLimits(1_000, best_ratio=100)}
+    kafka.answer = lambda key, value: DeliveryFailed(TOPIC, "large") if key == "b" else None
+    queued("a", "c")
+    queued("a", "b", value=b"x" * 2_000)
+    queued("c", "b")
+    Relay().drain()
+    assert kafka.waits[:2] == [["a", "c", "c"], ["a", "b"]]
+    assert OutboxHold.objects.get().key == "b"
+    assert OutboxQueue.objects.filter(blocked=True).count() == 2
+    careful = [options.get("batch.num.messages") for options in kafka.options]
+    assert careful == [None, 1], "the swift producer goes on"
 
 
 def test_once_sends_one_batch(kafka: FakeKafka, queued: Queued) -> None:
@@ -509,7 +546,7 @@ def test_while_only_closed_topics_wait_the_relay_looks_seldom(
             relay.stop()
         return False
 
-    monkeypatch.setattr(relay._watch.stopping, "wait", note)
+    monkeypatch.setattr(relay._heard, "wait", note)
     relay.run()
     assert pauses[-1] == 1.0
 

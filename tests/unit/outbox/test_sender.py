@@ -13,7 +13,7 @@ from kafka_integration.broker.producer import EventProducer
 from kafka_integration.errors import BrokerError, DeliveryFailed, ProducerFailed, TopicMissing
 from kafka_integration.outbox.batch import Batch
 from kafka_integration.outbox.scan import QueueRow
-from kafka_integration.outbox.sender import Sender
+from kafka_integration.outbox.sender import CarefulSender, Sender
 from tests.unit.outbox.conftest import TOPIC, FakeKafka
 
 Queued = Callable[..., list[QueueRow]]
@@ -103,6 +103,37 @@ def test_without_leases_nothing_more_is_handed_over(kafka: FakeKafka, queued: Qu
     assert not Sender(lose).send(Batch(queued("a", "a", "b", "a")))
     assert kafka.waits == [["a", "a", "b", "a"], ["a", "b"]]
     assert kafka.abandoned == 2
+
+
+def test_batches_are_narrowed_for_the_topic_that_takes_least(
+    kafka: FakeKafka, queued: Queued
+) -> None:
+    sender = Sender(wait)
+    sender.send(Batch(queued("a")))
+    assert not sender.is_too_wide(1_048_588)
+    assert sender.is_too_wide(5_000)
+    sender.narrow(5_000)
+    sender.narrow(6_000)
+    sender.send(Batch(queued("a")))
+    sender.send(Batch(queued("a")))
+    assert [options.get("batch.size") for options in kafka.options] == [None, 5_000]
+
+
+def test_the_careful_one_sends_one_of_a_key_at_a_time(kafka: FakeKafka, queued: Queued) -> None:
+    batch = Batch(queued("a", "a", "b"))
+    assert CarefulSender(wait).send(batch)
+    assert kafka.waits == [["a", "b"], ["a"]]
+    assert kafka.options[0]["batch.num.messages"] == 1
+
+
+def test_what_is_refused_beforehand_is_not_sent_nor_what_follows_it(
+    kafka: FakeKafka, queued: Queued
+) -> None:
+    rows = queued("a", "b", "b", "a")
+    batch = Batch(rows, failed=[(rows[1], DeliveryFailed(TOPIC, "too large"))])
+    assert CarefulSender(wait).send(batch)
+    assert [key for key, _ in kafka.written] == ["a", "a"]
+    assert [row for row, _ in batch.rejected()] == [rows[1]]
 
 
 _EVENTS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=12)
