@@ -99,6 +99,7 @@ class Suspicion:
         """
         out, deadline = 0, time.monotonic() + _SECONDS
         while (shards := self.shards()) and self._watch.holds():
+            self._take_back()  # if the database failed us in the midst of it
             suspect = self._next(shards, closed())
             if suspect is None or self._left <= 0:
                 self._forgive(shards)
@@ -143,9 +144,16 @@ class Suspicion:
             return 0
         self._under_way = suspect.row
         out = complete(Batch(self._read(suspect.row)), self._sender)
-        if not out:
-            self._change(suspect.row, OutboxQueueQuerySet.survived)
+        if out:
+            self._under_way = None
+        self._take_back()
         return out
+
+    def _take_back(self) -> None:
+        """Take the mark back of what was under way and is not recorded: we live."""
+        if self._under_way:
+            self._change(self._under_way, OutboxQueueQuerySet.survived)
+        self._under_way = None
 
     def _read(self, row: QueueRow) -> list[QueueRow]:
         found = OutboxQueue.objects.using(self._watch.using).filter(pk=row.position)

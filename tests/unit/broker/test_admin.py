@@ -44,6 +44,12 @@ def test_the_mock_cluster_makes_a_topic_that_is_asked_for(mock: TopicAdmin) -> N
     assert mock.missing(["a.d.json", "a.e.json"]) == set()
 
 
+def test_the_mock_cluster_tells_no_limits_at_once(mock: TopicAdmin) -> None:
+    began = time.monotonic()
+    assert mock.limits("sample.created.json", {"compression.type": "none"}) is None
+    assert time.monotonic() - began < 5, "it answers no admin request, so it is not asked"
+
+
 def test_the_mock_cluster_takes_no_plan_and_says_so_at_once(mock: TopicAdmin) -> None:
     started = time.monotonic()
     empty = Catalogue("topics.yaml", "development", {})

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from kafka_integration.outbox import gate, watch
 from kafka_integration.outbox.leases import Leases
 from kafka_integration.outbox.relay import Relay
 from kafka_integration.outbox.scan import QueueRow
+from kafka_integration.outbox.suspicion import Suspicion
 from tests.unit.outbox.conftest import FakeKafka
 
 Queued = Callable[..., list[QueueRow]]
@@ -184,6 +185,24 @@ def test_an_answer_that_is_no_delivery_takes_the_mark_back(
     assert found is None or (found.attempts, found.last_error) == (0, "")
     Relay().drain()
     assert not OutboxQueue.objects.exists()
+
+
+def test_a_database_that_fails_in_its_midst_is_no_death(
+    kafka: FakeKafka, queued: Queued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued("a")
+    suspect_all()
+    read, failures = Suspicion._read, iter([True] * 4)
+
+    def fail(suspicion: Suspicion, row: QueueRow) -> list[QueueRow]:
+        if next(failures, False):
+            raise OperationalError("database is locked")
+        return read(suspicion, row)
+
+    monkeypatch.setattr(Suspicion, "_read", fail)
+    Relay().drain()
+    assert [key for key, _ in kafka.written] == ["a"]
+    assert not OutboxHold.objects.exists()
 
 
 def test_what_takes_long_was_survived(kafka: FakeKafka, queued: Queued) -> None:
