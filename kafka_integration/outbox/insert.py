@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connections
 
 from ..models.setup import DEFAULT_SHARDS
+from . import function
 from .new_event import NewEvent
 
 # A transaction that sees the past may not know of a change of the count: to lock the row makes it
@@ -68,6 +69,9 @@ FROM input JOIN kind USING (number) JOIN event USING (event_id) ORDER BY place
 # The value comes as text where it is text, which JSON is, else as hexadecimal digits.
 _AS_TEXT = "convert_to({}, 'UTF8')"
 _AS_HEX = "decode({}, 'hex')"
+_CALLS = {
+    as_value: function.CALL.format(value=as_value.format("%s")) for as_value in (_AS_TEXT, _AS_HEX)
+}
 
 _SEPARATOR = "\x1e"  # the character that is made for it
 _SPLIT = "string_to_array(%s::text, chr(30))"
@@ -87,12 +91,35 @@ def append_in_one_statement(using: str, events: Sequence[NewEvent]) -> None:
 
 
 def _one(using: str, event: NewEvent) -> tuple[str, list[Any]]:
+    if function.is_usable(using):
+        call, params = function_call(using, event)
+        return f"SELECT {call}", params
     [value], as_value = _values(using, [event])
     hashed = event.key_hash
     headers = json.dumps(event.all_headers())
     row = [str(event.event_id), event.topic, event.key, value, headers, event.created_at]
     queued = [hashed, DEFAULT_SHARDS, hashed, event.available_at]
     return _ONE.format(value=as_value.format("%s"), shards=_SHARDS), [*row, *queued]
+
+
+def function_call(using: str, event: NewEvent) -> tuple[str, list[Any]]:
+    """Return the call of the server's function that stores an event, as SQL with parameters.
+
+    Args:
+        using: alias of a database where :func:`.function.is_usable`.
+        event: one that was checked.
+    """
+    [value], as_value = _values(using, [event])
+    return _CALLS[as_value], [
+        str(event.event_id),
+        event.topic,
+        event.key,
+        value,
+        json.dumps(event.all_headers()),
+        event.created_at,
+        event.key_hash,
+        event.available_at,
+    ]
 
 
 def _many(using: str, events: Sequence[NewEvent]) -> tuple[str, list[Any]]:
