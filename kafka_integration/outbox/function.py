@@ -15,7 +15,8 @@ CALL = f"kafka_outbox_capture(%s, %s, %s, {{value}}, %s, %s, %s, %s, {DEFAULT_SH
 
 _USABLE = """
 SELECT coalesce(has_function_privilege(to_regprocedure(
-    'kafka_outbox_capture(uuid, text, text, bytea, jsonb, timestamptz, bigint, timestamptz, integer)'
+    'kafka_outbox_capture('
+    'uuid, text, text, bytea, jsonb, timestamptz, bigint, timestamptz, integer)'
 ), 'EXECUTE'), false)
 """
 
