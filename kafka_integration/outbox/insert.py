@@ -40,14 +40,16 @@ SELECT id, mod(%s::bigint, {shards}),
 FROM event
 """
 
+# The events take their ids in the order in which they come. Joined by anything else, PostgreSQL
+# expects one event, and compares each with each.
 _MANY = """
 WITH kind AS MATERIALIZED (
     SELECT number, topic, headers::jsonb AS headers, is_whole, created_at, available_at
     FROM unnest({topics}, {headers}, %s::bool[], %s::timestamptz[], %s::timestamptz[])
          WITH ORDINALITY AS kind (topic, headers, is_whole, created_at, available_at, number)
 ), input AS MATERIALIZED (
-    SELECT * FROM unnest(%s::bigint[], %s::uuid[], {keys}, {values}, {subjects}, %s::bigint[])
-         WITH ORDINALITY AS input (number, event_id, key, value, subject, key_hash, place)
+    SELECT * FROM unnest(%s::bigint[], %s::uuid[], {keys}, {values}, {subjects})
+         WITH ORDINALITY AS input (number, event_id, key, value, subject, place)
 ), event AS (
     INSERT INTO kafka_outbox_event (event_id, topic, key, value, headers, created_at)
     SELECT event_id, topic, key, {value},
@@ -57,13 +59,15 @@ WITH kind AS MATERIALIZED (
            END,
            created_at
     FROM input JOIN kind USING (number) ORDER BY place
-    RETURNING id, event_id
+    RETURNING id
 )
 INSERT INTO kafka_outbox_queue
     (event_id, shard, key_hash, available_at, blocked, attempts, last_error)
-SELECT event.id, mod(key_hash, {shards}),
+SELECT event_id, mod(key_hash, {shards}),
        key_hash, available_at, false, 0, ''
-FROM input JOIN kind USING (number) JOIN event USING (event_id) ORDER BY place
+FROM unnest((SELECT array_agg(id ORDER BY id) FROM event), %s::bigint[], %s::bigint[])
+     WITH ORDINALITY AS queued (event_id, number, key_hash, place)
+     JOIN kind USING (number) ORDER BY place
 """
 
 # The value comes as text where it is text, which JSON is, else as hexadecimal digits.
@@ -141,19 +145,21 @@ def _many(using: str, events: Sequence[NewEvent]) -> tuple[str, list[Any]]:
         shards=_SHARDS,
     )
     params = {name: text for name, (_, text) in written.items()}
+    kind_of_each = _array(map(str, numbers))
     return sql, [
         params["topics"],
         params["headers"],
         _array("t" if event.subject is None else "f" for event in firsts),
         _array(_time_or_null(event.created_at) for event in firsts),
         _array(_time_or_null(event.available_at) for event in firsts),
-        _array(map(str, numbers)),
+        kind_of_each,
         _array(event.event_id.hex for event in events),
         params["keys"],
         params["values"],
         params["subjects"],
-        _array(str(event.key_hash) for event in events),
         DEFAULT_SHARDS,
+        kind_of_each,
+        _array(str(event.key_hash) for event in events),
     ]
 
 
