@@ -16,7 +16,7 @@ from .rows import CHUNK, alias_to_write, chunks, link_to, stored
 from .upsert import Upsert
 
 # Events made while the server stores those before; each further statement costs it a little.
-_AT_ONCE = 250
+_AT_ONCE = 500
 
 Insert = Callable[..., list[models.Model]]
 

@@ -15,7 +15,7 @@ from django.db.models.signals import pre_save
 from pytest_django import DjangoAssertNumQueries
 from typing_extensions import Self
 
-from kafka_integration import Change, EventData, changed, created, publishes, updated
+from kafka_integration import Change, EventData, changed, created, publishes
 from kafka_integration.events.conditions import Condition
 from kafka_integration.events.registry import registry
 from kafka_integration.models import OutboxEvent, OutboxQueue
@@ -85,13 +85,13 @@ def told() -> list[dict[str, Any]]:
 def test_a_creation_and_an_update_are_one_statement_each(
     owner: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with publishing(Told, created), transaction.atomic():
-        with django_assert_num_queries(1 if POSTGRES else 4):
-            campaign = Campaign.objects.create(name="Spring", owner=owner)
+    one = django_assert_num_queries(1 if POSTGRES else 4)
+    with publishing(Told, created), transaction.atomic(), one:
+        campaign = Campaign.objects.create(name="Spring", owner=owner)
     campaign.name = "Summer"
-    with publishing(Told, changed("name", "budget")), transaction.atomic():
-        with django_assert_num_queries(1 if POSTGRES else 5):
-            campaign.save()
+    one = django_assert_num_queries(1 if POSTGRES else 5)
+    with publishing(Told, changed("name", "budget")), transaction.atomic(), one:
+        campaign.save()
     assert [event["name"] for event in told()] == ["Spring", "Summer"]
     assert {event["campaign_id"] for event in told()} == {str(campaign.pk)}
     event = OutboxEvent.objects.latest("pk")
@@ -107,8 +107,6 @@ def test_an_update_that_changes_nothing_tells_nothing(owner: User) -> None:
         campaign.save()
         Campaign.objects.get(pk=campaign.pk).save()
         assert told() == []
-        # What the row holds counts, and not what the instance was loaded with.
-        Campaign.objects.filter(pk=campaign.pk)._update([])  # type: ignore[attr-defined]  # nothing to do
         campaign.name = "Summer"
         campaign.save()
         campaign.save()
@@ -164,9 +162,7 @@ def test_without_the_function_events_are_stored_all_the_same(owner: User) -> Non
     assert [event["name"] for event in told()] == ["Spring", "Summer", "Autumn"]
 
 
-def test_a_save_within_a_save_tells_its_own_part_once(owner: User) -> None:
-    campaign = Campaign(name="Spring", owner=owner)
-
+def test_a_save_within_a_save_is_told_once(owner: User) -> None:
     def save_first(instance: Campaign, **_: Any) -> None:
         if instance._state.adding and instance.name == "Spring":
             instance.name = "Early"
@@ -174,16 +170,11 @@ def test_a_save_within_a_save_tells_its_own_part_once(owner: User) -> None:
 
     pre_save.connect(save_first, sender=Campaign)
     try:
-        with publishing(Told, created), pytest.raises(IntegrityError), transaction.atomic():
-            campaign.save(force_insert=True)
-        assert told() == []
-        with publishing(Told, updated):
-            again = Campaign(name="Spring", owner=owner)
-            again.save()
-    except IntegrityError:
-        pytest.fail("Django inserts an instance that was saved meanwhile only if told to")
+        with publishing(Told, created):
+            Campaign(name="Spring", owner=owner).save()
     finally:
         pre_save.disconnect(save_first, sender=Campaign)
+    assert [event["name"] for event in told()] == ["Early"]
 
 
 @pytest.mark.django_db(transaction=True)
