@@ -108,6 +108,7 @@ def measure_bulk(subject: Subject, rounds: int, rows: int) -> tuple[Figures, flo
             objects = [subject.make(model, number) for number in range(rows)]
             before = Wal.now()
             create = _bulk(model, objects)
+            gc.collect()  # what the rounds before left is not this one's to clear away
             figures.seconds[index].append(_timed(create, nullcontext))
             written[index].append(Wal.now().bytes - before.bytes)
     counts = []

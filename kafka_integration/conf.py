@@ -14,11 +14,13 @@ from typing import Any, Generic, TypeVar, cast, overload
 import environ
 from django.conf import ENVIRONMENT_VARIABLE
 from django.conf import settings as django_settings
+from django.utils.functional import empty
 
 from .errors import ConfigurationError
 
 T = TypeVar("T")
 
+_ABSENT = object()
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
 
 
@@ -32,6 +34,15 @@ def in_container() -> bool:
 def default_broker() -> str:
     """Return the address of Kafka's listener that fits where this process runs."""
     return "kafka:9092" if in_container() else "localhost:29092"
+
+
+def _of_django(name: str) -> object:
+    # Read from what stands behind Django's lazy object, where it is set up: the object itself makes
+    # an error of every name that is not there, and a save asks for several.
+    behind: object = django_settings._wrapped  # type: ignore[misc]  # unknown to the stubs
+    if behind is not empty:
+        return getattr(behind, name, _ABSENT)
+    return getattr(django_settings, name, _ABSENT) if _has_django_settings() else _ABSENT
 
 
 def _has_django_settings() -> bool:
@@ -88,8 +99,9 @@ class Setting(Generic[T]):
             ConfigurationError: the environment's text cannot be converted, or Django's value is
                 of another type.
         """
-        if _has_django_settings() and hasattr(django_settings, self.name):
-            return self._checked(getattr(django_settings, self.name))
+        found = _of_django(self.name)
+        if found is not _ABSENT:
+            return self._checked(found)
         if os.environ.get(self.name):
             return self._from_environment()
         return self.default() if callable(self.default) else self.default

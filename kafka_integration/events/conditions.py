@@ -57,12 +57,14 @@ class Condition:
         fields: the fields whose old values it needs, read from the row before an update.
         test: the question itself; None means every change of those kinds.
         text: how the condition reads in listings.
+        is_change: whether it is met exactly by an update that changes one of ``fields``.
     """
 
     kinds: frozenset[Kind]
     fields: tuple[str, ...] = ()
     test: Callable[[Change], bool] | None = None
     text: str = ""
+    is_change: bool = False
 
     def matches(self, change: Change) -> bool:
         """Answer the question for one change."""
@@ -87,9 +89,8 @@ def changed(*fields: str) -> Condition:
     def any_differs(change: Change) -> bool:
         return any(change.differs(field) for field in _attnames(change.instance, fields))
 
-    return Condition(
-        frozenset({"updated"}), fields, any_differs, text=f"changed({', '.join(fields)})"
-    )
+    text = f"changed({', '.join(fields)})"
+    return Condition(frozenset({"updated"}), fields, any_differs, text, is_change=True)
 
 
 def becomes(**values: Any) -> Condition:

@@ -11,7 +11,7 @@ from typing_extensions import Self
 from ..errors import ContractMismatch, NotAContract, NotAnEvent
 from .conditions import Change
 
-_PREVIOUS = "previous_"
+PREVIOUS = "previous_"
 _MISSING = object()
 
 
@@ -87,7 +87,7 @@ def require_event(found: object) -> None:
 def previous_fields(contract: type[EventData]) -> tuple[str, ...]:
     """Return the fields whose old values the contract publishes."""
     return tuple(
-        name.removeprefix(_PREVIOUS) for name in contract.model_fields if name.startswith(_PREVIOUS)
+        name.removeprefix(PREVIOUS) for name in contract.model_fields if name.startswith(PREVIOUS)
     )
 
 
@@ -96,7 +96,7 @@ def missing_fields(contract: type[EventData], model: type[Any]) -> list[str]:
 
     A contract with a ``from_instance`` of its own is trusted to know what it does.
     """
-    if contract.from_instance.__func__ is not EventData.from_instance.__func__:  # type: ignore[attr-defined]  # a bound classmethod has __func__
+    if not is_filled_by_name(contract):
         return []
     return [
         name
@@ -105,17 +105,23 @@ def missing_fields(contract: type[EventData], model: type[Any]) -> list[str]:
     ]
 
 
+def is_filled_by_name(contract: type[EventData]) -> bool:
+    """Tell whether the contract is filled by :class:`EventData`'s own rules, by name."""
+    own = EventData.from_instance.__func__  # type: ignore[attr-defined]  # a bound classmethod has __func__
+    return contract.from_instance.__func__ is own  # type: ignore[attr-defined]  # likewise
+
+
 def _available(model: type[Any], name: str) -> bool:
     if name == _own_id(model) or hasattr(model, name):
         return True
-    return name.startswith(_PREVIOUS) and hasattr(model, name.removeprefix(_PREVIOUS))
+    return name.startswith(PREVIOUS) and hasattr(model, name.removeprefix(PREVIOUS))
 
 
 def _derived(change: Change, name: str) -> Any:
     if name == _own_id(change.publisher):
         return change.pk
-    if name.startswith(_PREVIOUS):
-        return _previous(change, name.removeprefix(_PREVIOUS))
+    if name.startswith(PREVIOUS):
+        return _previous(change, name.removeprefix(PREVIOUS))
     return _MISSING
 
 

@@ -11,8 +11,12 @@ from ..errors import NotCapturable
 from ..events.conditions import Change
 from .drafts import hold_order, record
 from .lineage import Model, asking, updated
+from .overlap import overlapping
 from .rows import CHUNK, alias_to_write, chunks, link_to, stored
 from .upsert import Upsert
+
+# Events made while the server stores those before; each further statement costs it a little.
+_AT_ONCE = 500
 
 Insert = Callable[..., list[models.Model]]
 
@@ -54,8 +58,9 @@ def create(
     with transaction.atomic(using=using, savepoint=False):
         if upsert is not None:
             return upsert.run(objects)
-        made = original(queryset, objects, **options)
-        _record(model, using, made)
+        with overlapping(using) as does_overlap:
+            made = original(queryset, objects, **options)
+            _record(model, using, made, _AT_ONCE if does_overlap else CHUNK)
     return made
 
 
@@ -78,11 +83,13 @@ def require_keys(queryset: models.QuerySet[Any], objects: Iterable[models.Model]
             )
 
 
-def _record(model: Model, using: str, made: list[models.Model]) -> None:
+def _record(model: Model, using: str, made: list[models.Model], at_once: int) -> None:
     publications = asking(model, "created")
     many = len(made) > CHUNK
     if many:
         hold_order(using, publications)
-    for part in chunks(made):
+    elif any(publication.key is not None for publication in publications):
+        at_once = CHUNK  # all their keys are locked in one go, sorted
+    for part in chunks(made, at_once):
         changes = (Change("created", row, {}, model) for row in stored(part, using))
         record(using, publications, changes, keys_are_locked=many)

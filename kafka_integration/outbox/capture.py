@@ -8,8 +8,7 @@ publishing model runs inside ``atomic``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,16 +22,17 @@ from ..errors import NotInTransaction
 from ..events.catalogue import check_catalogued
 from ..events.conditions import Change
 from ..events.contract import EventData, require_event
-from ..events.registry import registry
+from ..events.registry import Publication, registry
 from ..events.topics import check_event_topic
 from .before import Before, row_of
 from .bulk_delete import before_delete
 from .drafts import Occasion, record
+from .insertion import Insertion
 from .lineage import Model, asking, own, updated
 from .rows import stored
 from .store import append, lock_keys
+from .writing import Writing
 
-_BEFORE = "kafka_before"
 _WRAPPED = "kafka_atomic"
 
 
@@ -120,25 +120,24 @@ def _atomic(original: Callable[..., None]) -> Callable[..., None]:
         new = bool(force_insert) or (not force_update and _is_surely_new(self))
         # Without a savepoint, so that an error in capture rolls the caller's transaction back.
         with transaction.atomic(using=alias, savepoint=False):
-            # A receiver of the application's may save the same instance again, inside this save.
-            outer = self.__dict__.get(_BEFORE)
-            wanted = settings.enabled and not raw and not new
-            before = self.__dict__[_BEFORE] = Before(self, alias) if wanted else None
-            try:
-                with before.asked() if before else nullcontext():
-                    original(self, raw, force_insert, force_update, alias, update_fields)
-            finally:
-                _put_back(self, outer)
+            quiet = raw or not settings.enabled
+            with _writing(self, alias, new=new, quiet=quiet, is_whole=update_fields is None):
+                original(self, raw, force_insert, force_update, alias, update_fields)
 
     setattr(save_base, _WRAPPED, True)
     return save_base
 
 
-def _put_back(instance: models.Model, outer: Before | None) -> None:
-    if outer is None:
-        instance.__dict__.pop(_BEFORE, None)
-    else:
-        instance.__dict__[_BEFORE] = outer
+def _writing(
+    instance: models.Model, using: str, *, new: bool, quiet: bool, is_whole: bool
+) -> Writing:
+    if not quiet and not new:
+        return Before(instance, using, is_whole=is_whole)
+    if not quiet and Insertion.fits(type(instance), using):
+        return Insertion(instance, using)
+    writing = Writing(instance, using)
+    writing.captured = not quiet
+    return writing
 
 
 def _is_surely_new(instance: models.Model) -> bool:
@@ -158,19 +157,41 @@ def _after_save(
     update_fields: Collection[str] | None,
     **_: Any,
 ) -> None:
-    if raw or not settings.enabled:
+    writing = Writing.of_instance(instance)
+    if raw or not (writing.captured if writing else settings.enabled):
         return
+    taken = writing.taken if writing else ()
     if created:
-        publications = asking(sender, "created")
+        publications = _left(asking(sender, "created"), taken)
         if publications:
-            [row] = stored([instance], using, update_fields)
+            [row] = _rows(writing, instance, using, update_fields)
             record(using, publications, [Change("created", row, {}, sender)])
         return
-    before: Before | None = instance.__dict__.get(_BEFORE)
-    for view, publications in updated(sender):
+    for view, asked in updated(sender):
+        publications = _left(asked, taken)
+        if not publications:
+            continue
         if view is sender:
-            rows = stored([instance], using, update_fields)
+            rows = _rows(writing, instance, using, update_fields)
         else:
             rows = list(row_of(instance, view, using))
-        changes = [Change("updated", row, before.of(view) if before else {}, view) for row in rows]
+        changes = [
+            Change("updated", row, writing.of(view) if writing else {}, view) for row in rows
+        ]
         record(using, publications, changes)
+
+
+def _rows(
+    writing: Writing | None,
+    instance: models.Model,
+    using: str,
+    update_fields: Collection[str] | None,
+) -> list[models.Model]:
+    if writing is not None and writing.is_as_stored:
+        return [instance]
+    return stored([instance], using, update_fields)
+
+
+def _left(asked: list[Publication], taken: Sequence[Publication]) -> list[Publication]:
+    """Return those publications whose events the write of the row did not take along."""
+    return [found for found in asked if found not in taken] if taken else asked

@@ -87,6 +87,12 @@ def record(
     return len(drafts)
 
 
+def drafted(publications: Iterable[Publication], change: Change) -> list[NewEvent]:
+    """Return the event that each publication makes of a change, whatever its condition says."""
+    occasion = Occasion()
+    return [_event_of(found, found.seen(change), occasion) for found in publications]
+
+
 def hold_order(using: str, publications: Iterable[Publication]) -> None:
     """Make room for the events of more changes than keys can be locked one by one."""
     if any(publication.key is not None for publication in publications):
@@ -96,11 +102,12 @@ def hold_order(using: str, publications: Iterable[Publication]) -> None:
 def _matching(
     publications: list[Publication], changes: Iterable[Change]
 ) -> Iterator[tuple[Publication, NewEvent]]:
-    occasion = Occasion()
+    occasion = None
     for change in changes:
         for publication in publications:
             seen = publication.seen(change)
             if publication.when.matches(seen):
+                occasion = occasion or Occasion()
                 yield publication, _event_of(publication, seen, occasion)
 
 

@@ -16,6 +16,7 @@ from django.db import connections
 
 from ..conf import settings
 from ..models.setup import CHANNEL, DEFAULT_SHARDS
+from . import function
 from .new_event import NewEvent
 
 # A transaction that sees the past may not know of a change of the count: to lock the row makes it
@@ -40,14 +41,16 @@ SELECT id, mod(%s::bigint, {shards}),
 FROM event
 """
 
+# The events take their ids in the order in which they come. Joined by anything else, PostgreSQL
+# expects one event, and compares each with each.
 _MANY = """
 WITH kind AS MATERIALIZED (
     SELECT number, topic, headers::jsonb AS headers, is_whole, created_at, available_at
     FROM unnest({topics}, {headers}, %s::bool[], %s::timestamptz[], %s::timestamptz[])
          WITH ORDINALITY AS kind (topic, headers, is_whole, created_at, available_at, number)
 ), input AS MATERIALIZED (
-    SELECT * FROM unnest(%s::bigint[], %s::uuid[], {keys}, {values}, {subjects}, %s::bigint[])
-         WITH ORDINALITY AS input (number, event_id, key, value, subject, key_hash, place)
+    SELECT * FROM unnest(%s::bigint[], %s::uuid[], {keys}, {values}, {subjects})
+         WITH ORDINALITY AS input (number, event_id, key, value, subject, place)
 ), event AS (
     INSERT INTO kafka_outbox_event (event_id, topic, key, value, headers, created_at)
     SELECT event_id, topic, key, {value},
@@ -57,13 +60,15 @@ WITH kind AS MATERIALIZED (
            END,
            created_at
     FROM input JOIN kind USING (number) ORDER BY place
-    RETURNING id, event_id
+    RETURNING id
 )
 INSERT INTO kafka_outbox_queue
     (event_id, shard, key_hash, available_at, blocked, attempts, last_error)
-SELECT event.id, mod(key_hash, {shards}),
+SELECT event_id, mod(key_hash, {shards}),
        key_hash, available_at, false, 0, ''
-FROM input JOIN kind USING (number) JOIN event USING (event_id) ORDER BY place
+FROM unnest((SELECT array_agg(id ORDER BY id) FROM event), %s::bigint[], %s::bigint[])
+     WITH ORDINALITY AS queued (event_id, number, key_hash, place)
+     JOIN kind USING (number) ORDER BY place
 """
 
 # PostgreSQL tells once a transaction, however often it is said.
@@ -72,6 +77,9 @@ _NOTIFY = f"RETURNING pg_notify('{CHANNEL}', '')"
 # The value comes as text where it is text, which JSON is, else as hexadecimal digits.
 _AS_TEXT = "convert_to({}, 'UTF8')"
 _AS_HEX = "decode({}, 'hex')"
+_CALLS = {
+    as_value: function.CALL.format(value=as_value.format("%s")) for as_value in (_AS_TEXT, _AS_HEX)
+}
 
 _SEPARATOR = "\x1e"  # the character that is made for it
 _SPLIT = "string_to_array(%s::text, chr(30))"
@@ -86,19 +94,47 @@ def append_in_one_statement(using: str, events: Sequence[NewEvent]) -> None:
         events: what is stored.
     """
     sql, params = _one(using, events[0]) if len(events) == 1 else _many(using, events)
-    if settings.outbox_notify:
-        sql += _NOTIFY
     with connections[using].cursor() as cursor:
         cursor.execute(sql, params)
 
 
 def _one(using: str, event: NewEvent) -> tuple[str, list[Any]]:
+    if function.is_usable(using):
+        call, params = function_call(using, event)
+        return f"SELECT {call}", params
     [value], as_value = _values(using, [event])
     hashed = event.key_hash
     headers = json.dumps(event.all_headers())
     row = [str(event.event_id), event.topic, event.key, value, headers, event.created_at]
     queued = [hashed, DEFAULT_SHARDS, hashed, event.available_at]
-    return _ONE.format(value=as_value.format("%s"), shards=_SHARDS), [*row, *queued]
+    sql = _ONE.format(value=as_value.format("%s"), shards=_SHARDS)
+    return _telling(sql), [*row, *queued]
+
+
+def _telling(sql: str) -> str:
+    """Let relays that listen know of it at the commit, where that is wanted."""
+    return sql + _NOTIFY if settings.outbox_notify else sql
+
+
+def function_call(using: str, event: NewEvent) -> tuple[str, list[Any]]:
+    """Return the call of the server's function that stores an event, as SQL with parameters.
+
+    Args:
+        using: alias of a database where :func:`.function.is_usable`.
+        event: one that was checked.
+    """
+    [value], as_value = _values(using, [event])
+    return _CALLS[as_value], [
+        str(event.event_id),
+        event.topic,
+        event.key,
+        value,
+        json.dumps(event.all_headers()),
+        event.created_at,
+        event.key_hash,
+        event.available_at,
+        CHANNEL if settings.outbox_notify else "",
+    ]
 
 
 def _many(using: str, events: Sequence[NewEvent]) -> tuple[str, list[Any]]:
@@ -120,19 +156,21 @@ def _many(using: str, events: Sequence[NewEvent]) -> tuple[str, list[Any]]:
         shards=_SHARDS,
     )
     params = {name: text for name, (_, text) in written.items()}
-    return sql, [
+    kind_of_each = _array(map(str, numbers))
+    return _telling(sql), [
         params["topics"],
         params["headers"],
         _array("t" if event.subject is None else "f" for event in firsts),
         _array(_time_or_null(event.created_at) for event in firsts),
         _array(_time_or_null(event.available_at) for event in firsts),
-        _array(map(str, numbers)),
+        kind_of_each,
         _array(event.event_id.hex for event in events),
         params["keys"],
         params["values"],
         params["subjects"],
-        _array(str(event.key_hash) for event in events),
         DEFAULT_SHARDS,
+        kind_of_each,
+        _array(str(event.key_hash) for event in events),
     ]
 
 

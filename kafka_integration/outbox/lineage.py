@@ -19,7 +19,7 @@ Model = type[models.Model]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _once(work_out: F) -> F:
+def once(work_out: F) -> F:
     """Work it out once for each model, until the declarations change."""
 
     @functools.wraps(work_out)
@@ -33,13 +33,13 @@ def _once(work_out: F) -> F:
     return remembered  # type: ignore[return-value]  # it takes and returns the same
 
 
-@_once
+@once
 def asking(model: Model, kind: Kind) -> list[Publication]:
     """Return the publications that a change of this kind of a row of ``model`` may match."""
     return [found for found in registry.publications_of(model) if kind in found.when.kinds]
 
 
-@_once
+@once
 def own(model: Model, kind: Kind) -> list[Publication]:
     """Return those of :func:`asking` that no parent with a table of its own has as well.
 
@@ -50,7 +50,7 @@ def own(model: Model, kind: Kind) -> list[Publication]:
     return [found for found in asking(model, kind) if found not in inherited]
 
 
-@_once
+@once
 def updated(model: Model) -> list[tuple[Model, list[Publication]]]:
     """Return which models publish an update of a row of ``model``'s table: itself, and its heirs.
 

@@ -82,6 +82,16 @@ def stored(
     return [fresh.get(id(instance), instance) for instance in instances]
 
 
+def is_as_stored(instance: models.Model) -> bool:
+    """Tell whether a row written from all of the instance's values surely holds just these."""
+    values = instance.__dict__
+    for field, plain in _columns(type(instance)):
+        value = values.get(field.attname, field)
+        if _look_of(value) not in plain and not _has_stored(instance, field):
+            return False
+    return True
+
+
 def _read(instances: Sequence[models.Model], using: str) -> dict[int, models.Model]:
     model = type(instances[0])
     key = link_to(model)
@@ -133,7 +143,8 @@ def _plain(field: Any) -> set[object]:
 
 
 def _look_of(value: object) -> object:
-    return (datetime, value.tzinfo) if type(value) is datetime else type(value)
+    kind = type(value)
+    return (kind, value.tzinfo) if kind is datetime else kind  # type: ignore[attr-defined]  # a datetime has it
 
 
 _UTC = (datetime, timezone.utc)

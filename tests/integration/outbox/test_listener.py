@@ -12,10 +12,12 @@ from django.db import connection, connections, transaction
 from kafka_integration.flag import Flag
 from kafka_integration.models import OutboxQueue
 from kafka_integration.models.setup import CHANNEL
+from kafka_integration.outbox import function
 from kafka_integration.outbox import listener as module
 from kafka_integration.outbox import relay as relay_module
 from kafka_integration.outbox.listener import Listener
 from kafka_integration.outbox.relay import Relay
+from mediajira.campaigns.models import Campaign
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,10 +43,27 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flag]:
     listener.close()
 
 
-def test_a_commit_is_heard(topic: str, send: Callable[..., None], heard: Flag) -> None:
-    send(topic, [("a", 1), ("b", 2)])
+@pytest.mark.parametrize("events", [1, 2])
+def test_a_commit_is_heard(topic: str, send: Callable[..., None], heard: Flag, events: int) -> None:
+    send(topic, [("a", number) for number in range(events)])
 
     assert heard.wait(PATIENCE)
+
+
+def test_so_is_one_without_the_servers_function(
+    topic: str, send: Callable[..., None], heard: Flag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(function, "is_usable", lambda using: False)
+    send(topic, [("a", 1)])
+
+    assert heard.wait(PATIENCE)
+
+
+def test_a_save_is_heard(heard: Flag) -> None:
+    Campaign.objects.create(name="Spring")
+
+    assert heard.wait(PATIENCE)
+    assert OutboxQueue.objects.count() == 1
 
 
 def test_nothing_is_heard_before_the_commit_nor_of_a_rollback(

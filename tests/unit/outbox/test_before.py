@@ -161,6 +161,6 @@ def test_a_row_that_is_gone_is_told_as_created(campaign: Campaign, changes: Chan
 def test_without_an_update_the_row_is_asked(campaign: Campaign, changes: Changes) -> None:
     with transaction.atomic():
         before = Before(campaign, "default")
-        with before.asked():
+        with before:
             pass
         assert before.of(Campaign) == {"name": "Spring", "budget": Decimal(10)}

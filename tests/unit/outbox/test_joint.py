@@ -1,0 +1,192 @@
+"""Events that go along with the statement that writes their row, and those that do not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
+from django.db.models.signals import pre_save
+from pytest_django import DjangoAssertNumQueries
+from typing_extensions import Self
+
+from kafka_integration import Change, EventData, changed, created, publishes
+from kafka_integration.events.conditions import Condition
+from kafka_integration.events.registry import registry
+from kafka_integration.models import OutboxEvent, OutboxQueue
+from kafka_integration.outbox import capture, function
+from kafka_integration.outbox.joint import joinable
+from mediajira.campaigns.models import Campaign
+
+TOPIC = "sample.told.json"
+POSTGRES = connection.vendor == "postgresql"
+pytestmark = pytest.mark.django_db
+
+
+class Told(EventData):
+    """What a campaign is."""
+
+    campaign_id: UUID
+    name: str
+
+
+class Counted(EventData):
+    """How many campaigns there are, this one among them."""
+
+    count: int
+
+    @classmethod
+    def from_instance(cls, change: Change) -> Self:
+        return cls(count=Campaign.objects.count())
+
+
+class Owned(EventData):
+    """What needs another row."""
+
+    owner: Any
+
+    @classmethod
+    def type_name(cls) -> str:
+        return "Owned"
+
+
+class Renamed(EventData):
+    """What a campaign was called."""
+
+    name: str
+    previous_name: str
+
+
+@pytest.fixture
+def owner() -> User:
+    return User.objects.create_user("ada")
+
+
+@contextmanager
+def publishing(contract: type[EventData], when: Condition, **options: Any) -> Iterator[None]:
+    with registry.isolated():
+        publishes(Campaign, contract, topic=TOPIC, when=when, **options)
+        capture.connect()
+        yield
+
+
+def told() -> list[dict[str, Any]]:
+    queued = OutboxQueue.objects.order_by("position").select_related("event")
+    assert all(row.key_hash == row.event.key_hash for row in queued)
+    assert all(row.shard == row.key_hash % 16 for row in queued)
+    return [json.loads(bytes(row.event.value)) for row in queued]
+
+
+def test_a_creation_and_an_update_are_one_statement_each(
+    owner: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    one = django_assert_num_queries(1 if POSTGRES else 4)
+    with publishing(Told, created), transaction.atomic(), one:
+        campaign = Campaign.objects.create(name="Spring", owner=owner)
+    campaign.name = "Summer"
+    one = django_assert_num_queries(1 if POSTGRES else 5)
+    with publishing(Told, changed("name", "budget")), transaction.atomic(), one:
+        campaign.save()
+    assert [event["name"] for event in told()] == ["Spring", "Summer"]
+    assert {event["campaign_id"] for event in told()} == {str(campaign.pk)}
+    event = OutboxEvent.objects.latest("pk")
+    assert event.headers["ce_subject"] == f"campaigns.Campaign/{campaign.pk}"
+    assert event.headers["ce_id"] == str(event.event_id)
+    assert event.key == str(campaign.pk)
+
+
+def test_an_update_that_changes_nothing_tells_nothing(owner: User) -> None:
+    with publishing(Told, changed("name")):
+        campaign = Campaign.objects.create(name="Spring", owner=owner)
+        campaign.description = "Else."
+        campaign.save()
+        Campaign.objects.get(pk=campaign.pk).save()
+        assert told() == []
+        campaign.name = "Summer"
+        campaign.save()
+        campaign.save()
+        assert [event["name"] for event in told()] == ["Summer"]
+
+
+def test_a_payload_that_looks_into_the_database_waits_for_its_row(owner: User) -> None:
+    with publishing(Counted, created):
+        assert joinable(Campaign, "created") == []
+        Campaign.objects.create(name="Spring", owner=owner)
+    assert told() == [{"count": 1}]
+
+
+@pytest.mark.parametrize(
+    ("contract", "when", "options"),
+    [
+        (Owned, created, {}),
+        (Renamed, changed("name"), {}),
+        (Told, created, {"key": lambda campaign: campaign.owner_id}),
+        (Counted, changed("name"), {}),
+    ],
+)
+def test_what_needs_more_than_the_row_does_not_go_along(
+    contract: type[EventData], when: Condition, options: dict[str, Any]
+) -> None:
+    with publishing(contract, when, **options):
+        assert joinable(Campaign, "created") == []
+        assert joinable(Campaign, "updated") == []
+
+
+def test_what_the_row_alone_tells_goes_along() -> None:
+    for kind, when in {"created": created, "updated": changed("name")}.items():
+        with publishing(Told, when):
+            assert len(joinable(Campaign, kind)) == 1  # type: ignore[arg-type]  # both are kinds
+
+
+def test_without_the_function_events_are_stored_all_the_same(owner: User) -> None:
+    with connection.cursor() as cursor:
+        if POSTGRES:
+            cursor.execute("DROP FUNCTION kafka_outbox_capture")
+    function.forget()
+    try:
+        with publishing(Told, created):
+            Campaign.objects.create(name="Spring", owner=owner)
+        with publishing(Told, changed("name")):
+            Campaign.objects.update(name="Summer")
+            campaign = Campaign.objects.get()
+            campaign.name = "Autumn"
+            campaign.save()
+        assert not POSTGRES or not function.is_usable("default")
+    finally:
+        function.forget()
+    assert [event["name"] for event in told()] == ["Spring", "Summer", "Autumn"]
+
+
+def test_a_save_within_a_save_is_told_once(owner: User) -> None:
+    def save_first(instance: Campaign, **_: Any) -> None:
+        if instance._state.adding and instance.name == "Spring":
+            instance.name = "Early"
+            instance.save()
+
+    pre_save.connect(save_first, sender=Campaign)
+    try:
+        with publishing(Told, created):
+            Campaign(name="Spring", owner=owner).save()
+    finally:
+        pre_save.disconnect(save_first, sender=Campaign)
+    assert [event["name"] for event in told()] == ["Early"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_cannot_be_created_in_bulk_take_their_events_with_them() -> None:
+    owner = User.objects.create_user("ada")
+    with publishing(Told, created):
+        first = Campaign.objects.create(name="Spring", owner=owner)
+        with pytest.raises(IntegrityError):
+            Campaign.objects.bulk_create(
+                [Campaign(name="Summer", owner=owner), Campaign(pk=first.pk, name="x", owner=owner)]
+            )
+        assert [event["name"] for event in told()] == ["Spring"]
+        assert Campaign.objects.count() == 1
+        Campaign.objects.bulk_create(Campaign(name=str(n), owner=owner) for n in range(600))
+        assert [event["name"] for event in told()[1:]] == [str(n) for n in range(600)]
