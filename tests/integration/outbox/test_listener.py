@@ -59,8 +59,9 @@ def test_so_is_one_without_the_servers_function(
     assert heard.wait(PATIENCE)
 
 
-def test_a_save_is_heard(heard: Flag) -> None:
-    Campaign.objects.create(name="Spring")
+def test_a_save_is_heard(heard: Flag, django_user_model: Any) -> None:
+    owner = django_user_model.objects.create(username="mia")
+    Campaign.objects.create(name="Spring", owner=owner)
 
     assert heard.wait(PATIENCE)
     assert OutboxQueue.objects.count() == 1

@@ -24,7 +24,7 @@ Queued = Callable[..., list[QueueRow]]
 class Court:
     """A relay's shards, all of them ready, some of them suspected."""
 
-    def __init__(self, *suspected: int, accused: int = 1_000) -> None:
+    def __init__(self, *suspected: int, accused: int = 10**9) -> None:
         OutboxLease.objects.ensure(16)
         OutboxLease.objects.filter(shard__in=suspected).update(crashes=2)
         self.leases = Leases("default", 60)
