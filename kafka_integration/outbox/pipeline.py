@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
-from concurrent.futures import TimeoutError as StillRunning
 from functools import partial
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from .gate import TopicGate
 from .manifests import require_settled
 from .notices import tell_held
 from .precheck import Precheck
+from .read_ahead import ReadAhead
 from .reader import Reader, Wanted
 from .scan import QueueRow, pending, transaction_id
 from .sender import CarefulSender, Sender
@@ -32,15 +32,9 @@ from .suspicion import Suspicion
 from .watch import DATABASE_ERRORS, Watch
 
 _BATCHES = 4
-_AHEAD = 2  # batches that are read while others are under way
 _BYTES = 32 * 1024 * 1024  # half of what the producer's queue takes
 _TICK = 0.005
 _SLICE = 0.2
-
-
-class _Threads(NamedTuple):
-    reader: Background
-    recorder: Background
 
 
 class _Recording(NamedTuple):
@@ -71,12 +65,10 @@ class Pipeline:
         self._precheck = Precheck(gate)
         self._suspicion = Suspicion(watch, _BATCHES * batch_size)
         self._reader = Reader(watch.using)
-        self._threads: _Threads | None = None
-        self._ahead: deque[Future[list[QueueRow]]] = deque()
+        self._ahead = ReadAhead(self._reader, self._wanted)
+        self._recorder: Background | None = None
         self._window: deque[Batch] = deque()
         self._recordings: deque[_Recording] = deque()
-        self._under_way: set[int] = set()
-        self._next_look = 0.0
         self._answered_at = 0.0
         self._reported_at = 0.0
 
@@ -101,10 +93,10 @@ class Pipeline:
             return self.settle() + self.round()
         before = self.published
         self._reopen()
-        self._read_ahead()
+        self._ahead.look()
         rows = self._take_rows()
         if self._needs_round(rows):
-            self._leave(rows)
+            self._ahead.leave(rows)
             return self.settle() + self.round()  # which reads them again
         if rows:
             self._send(rows)
@@ -130,7 +122,7 @@ class Pipeline:
         return suspected + out
 
     def _read_at_once(self) -> list[QueueRow]:
-        rows = self._read(())
+        rows = self._ahead.read_now()
         try:
             return self._through_gate(rows)
         except Exception:
@@ -145,12 +137,12 @@ class Pipeline:
             self._collect()
             if not self._watch.holds():
                 break
-        self._drop_read()
+        self._ahead.drop()
         return self.published - before
 
     def is_idle(self) -> bool:
         """Tell whether nothing is under way and nothing more was found."""
-        return not (self._window or self._recordings or self._ahead or self._reader.is_cut)
+        return self._ahead.is_idle() and not (self._window or self._recordings)
 
     def is_empty(self) -> bool:
         """Tell whether nothing waits that could be sent now; if something does, look for it."""
@@ -163,82 +155,48 @@ class Pipeline:
 
     def restart(self) -> None:
         """Look at the whole queue again with the next read."""
-        self._next_look = 0.0
-        self._reader.restart()
+        self._ahead.restart()
 
     def discard(self) -> None:
         """Withdraw what is under way: its next owner reads it again."""
         self._sender.discard_producer()
         self._apart.discard_producer()
         self._suspicion.discard()
-        self._drop_read()
         wait([recording.done for recording in self._recordings])
         self._window.clear()
         self._recordings.clear()
-        self._under_way.clear()
-        self.restart()
+        self._ahead.forget()
 
     def close(self) -> None:
         """End the threads and their database connections."""
-        for thread in self._threads or ():
-            thread.close()
-        self._threads = None
+        self._ahead.close()
+        if self._recorder:
+            self._recorder.close()
+        self._recorder = None
 
     def _may_use_threads(self) -> bool:
         connection = connections[self._watch.using]
         return connection.vendor == "postgresql" and not connection.in_atomic_block
 
-    def _open_threads(self) -> _Threads:
-        if self._threads is None:
-            self._threads = _Threads(Background("outbox-reader"), Background("outbox-recorder"))
-        return self._threads
-
-    def _read_ahead(self) -> None:
-        most = _AHEAD if self._reader.is_cut else 1
-        while len(self._ahead) < most and time.monotonic() >= self._next_look:
-            self._ahead.append(self._open_threads().reader.submit(self._read_next))
-
-    def _read_next(self) -> list[QueueRow]:
-        """Read what follows, on the reader's thread; it is under way from here on."""
-        try:
-            rows = self._read(tuple(self._under_way))
-        except BaseException:
-            self.restart()  # before the next read, which would pass what this one did not return
-            raise
-        self._under_way.update([row.position for row in rows])
-        return rows
-
-    def _read(self, under_way: tuple[int, ...]) -> list[QueueRow]:
+    def _wanted(self, under_way: Sequence[int]) -> Wanted:
         shards, closed = tuple(self._suspicion.trusted()), self._gate.closed()
-        return self._reader.read(Wanted(shards, self._batch_size, closed, under_way))
+        return Wanted(shards, self._batch_size, closed, under_way)
 
     def _take_rows(self) -> list[QueueRow]:
         """Return what was read ahead, if it is there and if there is room for it."""
+        if not self._has_room():
+            return []
         is_busy = bool(self._window or self._recordings)
-        if not self._ahead or (is_busy and not self._ahead[0].done()) or not self._has_room():
-            return []
-        try:
-            rows = self._ahead[0].result(_SLICE)
-        except StillRunning:
-            return []
-        except DATABASE_ERRORS:
-            self._ahead.popleft()
-            raise
-        self._ahead.popleft()
-        if not self._reader.is_cut:
-            self._next_look = time.monotonic() + _TICK
-        return self._those_let_through(rows)
-
-    def _those_let_through(self, rows: list[QueueRow]) -> list[QueueRow]:
+        rows = self._ahead.take(0 if is_busy else _SLICE)
         let: list[QueueRow] = []
         try:
             let = self._through_gate(rows)
         finally:
             if len(let) < len(rows):
-                self._leave(rows)
-                self._under_way.update([row.position for row in let])
+                through = {row.position for row in let}
+                self._ahead.leave(row for row in rows if row.position not in through)
                 # What was read after these may be let through when its topic is, before they are.
-                self._drop_read()
+                self._ahead.drop()
         return let
 
     def _has_room(self) -> bool:
@@ -255,7 +213,7 @@ class Pipeline:
 
     def _reopen(self) -> None:
         if self._gate.reopen():
-            self._drop_read()
+            self._ahead.drop()
 
     def _send(self, rows: list[QueueRow]) -> None:
         if not self._watch.holds():
@@ -264,7 +222,7 @@ class Pipeline:
             self._answered_at = time.monotonic()
         batch = Batch(rows)
         self._window.append(batch)
-        self._read_ahead()  # while this thread is busy with what it has
+        self._ahead.look()  # while this thread is busy with what it has
         self._sender.hand_over(batch)
 
     def _serve(self, seconds: float) -> None:
@@ -293,7 +251,8 @@ class Pipeline:
             self._submit(self._window.popleft())
 
     def _submit(self, batch: Batch) -> None:
-        done = self._open_threads().recorder.submit(partial(self._record, batch))
+        self._recorder = self._recorder or Background("outbox-recorder")
+        done = self._recorder.submit(partial(self._record, batch))
         self._recordings.append(_Recording(batch, done))
 
     def _mend(self) -> None:
@@ -310,22 +269,11 @@ class Pipeline:
             self._sender.discard_producer()
         for batch in batches:
             self._submit(batch)
-        self._drop_read()
+        self._ahead.drop()
         # Before anything more is read: later events of a key must not pass those that failed.
         while self._recordings and self._watch.holds():
             wait([self._recordings[0].done], _SLICE)
             self._collect()
-
-    def _drop_read(self) -> None:
-        wait(self._ahead)
-        for reading in self._ahead:
-            if not reading.exception():
-                self._leave(reading.result())
-        self._ahead.clear()
-        self.restart()
-
-    def _leave(self, rows: Sequence[QueueRow]) -> None:
-        self._under_way.difference_update([row.position for row in rows])
 
     def _collect(self) -> None:
         """Take note of what was recorded."""
@@ -337,7 +285,7 @@ class Pipeline:
                 self._bear_outage(error)
                 self._submit(batch)
                 return
-            self._leave(batch.rows)
+            self._ahead.leave(batch.rows)
             self._react(batch)
 
     def _needs_round(self, rows: list[QueueRow]) -> bool:
