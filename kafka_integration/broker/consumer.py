@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -21,6 +21,7 @@ from confluent_kafka import Message as KafkaMessage
 from ..conf import settings
 from ..errors import BrokerError, TopicMissing
 from ..events.envelope import Message
+from .assignment import Assignment, Taken
 from .commits import Commits
 from .consumer_errors import Troubles, explain_reading
 from .offsets import GroupOffsets, Place
@@ -33,10 +34,22 @@ _MISSING_GRACE = 15.0
 _ASK_TIMEOUT = 0.5
 
 
+class Listener(Protocol):
+    """Is told of partitions that go, inside :meth:`EventConsumer.poll`."""
+
+    def leaving(self, places: set[Place]) -> None:
+        """End the work on these partitions: what is finished before the return is committed."""
+
+    def lost(self, places: set[Place]) -> None:
+        """Drop the work on these partitions: another member may have them already."""
+
+
 class EventConsumer:
     """A member of a consumer group from its first :meth:`poll` on. Call it from one thread.
 
-    :meth:`finished` stores a message's offset in the client. Stored offsets are committed every
+    Who works at one message after the other calls :meth:`finished`; who works at several at a
+    time calls :meth:`take` for each that was polled and :meth:`release` when it is done. Both
+    store in the client where the group may go on. Stored offsets are committed every
     ``commit_interval`` seconds, before a partition is handed to another member, and at the end;
     after a partition was lost they are dropped. Nothing else is ever committed.
 
@@ -49,6 +62,7 @@ class EventConsumer:
         from_beginning: start each partition at its first message when it first comes to us.
         watch_ends: note when a partition's end is reached; :class:`Backlog` needs it.
         commit_interval: seconds.
+        listener: told of partitions that go.
         overrides: librdkafka properties, with ``_`` where the name has a dot.
 
     Raises:
@@ -63,12 +77,13 @@ class EventConsumer:
         from_beginning: bool = False,
         watch_ends: bool = False,
         commit_interval: float = 1.0,
+        listener: Listener | None = None,
         **overrides: Any,
     ) -> None:
         self.topics = tuple(topics)
         self.group_id = settings.group_prefix + group
-        self.assigned: set[Place] = set()
-        self.positions: dict[Place, int] = {}
+        self._assignment = Assignment()
+        self._listener = listener
         self._from_beginning = from_beginning
         self._begun: set[Place] = set()
         self._left: set[Place] = set()
@@ -103,6 +118,29 @@ class EventConsumer:
             self._left.clear()
         return message
 
+    @property
+    def assigned(self) -> set[Place]:
+        """The partitions that are ours."""
+        return self._assignment.places
+
+    @property
+    def positions(self) -> dict[Place, int]:
+        """Up to where our partitions are finished or, where nothing is taken, read to the end."""
+        return self._assignment.positions
+
+    def take(self, message: Message) -> Taken:
+        """Work at the message polled last, until :meth:`release`, beside others."""
+        return self._assignment.take(message)
+
+    def release(self, taken: Taken) -> None:
+        """Note that a message is finished. The group goes on behind it once all before it are.
+
+        No effect if its partition has left us since, even if it has come back.
+        """
+        following = self._assignment.finish(taken)
+        if following is not None:
+            self._commits.store(self._consumer, *taken.place, following)
+
     def finished(self, message: Message) -> None:
         """Allow the group to go on after ``message``. No effect if its partition has left us."""
         if not self.owns(message):
@@ -110,6 +148,20 @@ class EventConsumer:
         following = message.offset + 1
         self._commits.store(self._consumer, message.topic, message.partition, following)
         self.positions[message.topic, message.partition] = following
+
+    def pause(self) -> None:
+        """Fetch no more until :meth:`resume`; :meth:`poll` then only keeps us in the group.
+
+        librdkafka throws away what it has fetched already and will fetch it again: pause seldom.
+        Source: librdkafka, issue 5343.
+        """
+        if not self._resting:
+            self._set_resting(True)
+
+    def resume(self) -> None:
+        """Fetch again."""
+        if self._resting:
+            self._set_resting(False)
 
     @property
     def has_waiting(self) -> bool:
@@ -155,7 +207,7 @@ class EventConsumer:
         """
         if self._closed:
             return True
-        self._closed = True
+        self._closed, self._listener = True, None
         thread = threading.Thread(target=self._close, name="kafka-consumer-close", daemon=True)
         thread.start()
         thread.join(timeout)
@@ -215,7 +267,7 @@ class EventConsumer:
         topic, partition, offset = found.topic() or "", found.partition(), found.offset()
         if error.code() == KafkaError._PARTITION_EOF:
             if partition is not None and offset is not None:
-                self.positions[topic, partition] = offset
+                self._assignment.reach((topic, partition), offset)
         elif isinstance(explain_reading(error, topic), TopicMissing):
             self._missing.setdefault(topic, time.monotonic())
         else:
@@ -229,18 +281,20 @@ class EventConsumer:
                 self.offsets.partitions(topic)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        places = {(item.topic, item.partition) for item in partitions}
+        places = _places(partitions)
         if self._from_beginning:
             for item in partitions:
                 if (item.topic, item.partition) not in self._begun:
                     item.offset = OFFSET_BEGINNING
         self._begun |= places
         consumer.incremental_assign(partitions)
-        self.assigned |= places
+        self._assignment.add(places)
         if self._resting and partitions:
             consumer.pause(partitions)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._listener is not None:
+            self._listener.leaving(_places(partitions))
         self._commits.commit_now(self._consumer)
         self._forget(partitions)
 
@@ -253,13 +307,13 @@ class EventConsumer:
             len(partitions),
         )
         self._forget(partitions)
+        if self._listener is not None:
+            self._listener.lost(_places(partitions))
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
-        places = {(item.topic, item.partition) for item in partitions}
-        self.assigned -= places
+        places = _places(partitions)
+        self._assignment.remove(places)
         self._left |= places
-        for place in places:
-            self.positions.pop(place, None)
         self._waiting = deque(
             item for item in self._waiting if (item.topic, item.partition) not in places
         )
@@ -276,3 +330,7 @@ class EventConsumer:
             self._consumer.close()
         except (KafkaException, BrokerError) as error:
             log.warning("Group %s: Kafka at the end: %s", self.group_id, error)
+
+
+def _places(partitions: Iterable[TopicPartition]) -> set[Place]:
+    return {(item.topic, item.partition) for item in partitions}
