@@ -10,6 +10,7 @@
     │   ├── ContractMismatch
     │   ├── DuplicateHandler
     │   ├── GroupNameError
+    │   ├── HookRefused
     │   ├── NotAContract
     │   ├── UncallableHandler
     │   ├── UnknownGroup
@@ -128,6 +129,26 @@ class GroupNameError(DeclarationError):
         super().__init__(
             f"{group[:60]!r} cannot be the name of a consumer group: with KAFKA_GROUP_PREFIX a "
             "group is 1 to 249 letters, digits, '.', '_' and '-', as in 'previews'."
+        )
+
+
+class HookRefused(DeclarationError):
+    """Raised when a handler that is declared ``transactional=True`` registers an on_commit hook.
+
+    It shares its transaction with other messages: one hook that raised would drop all later ones.
+
+    Args:
+        handler: its name.
+        using: alias of the database.
+    """
+
+    def __init__(self, handler: str, using: str) -> None:
+        self.handler = handler
+        self.using = using
+        super().__init__(
+            f"{handler} called transaction.on_commit on database {using!r}, and it is declared "
+            "transactional=True: its effects are in that database only. Leave the hook out, or "
+            "remove transactional=True from its @handles."
         )
 
 

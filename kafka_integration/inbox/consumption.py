@@ -14,6 +14,7 @@ from ..broker.offsets import Place
 from ..conf import settings
 from ..events.envelope import Message
 from ..events.registry import Handler, Order
+from .batch import shared_database
 from .dispatch import Outcome
 from .job import Again, Done, Job, Verdict, lane_of, order_of
 from .origin import Origins
@@ -71,6 +72,7 @@ class Consumption:
         self._orders: dict[str, Order] = {
             handler.topic: order_of(handler.topic, handlers) for handler in handlers
         }
+        self._databases = {topic: shared_database(topic, handlers) for topic in self._orders}
         self._throttle = Throttle(settings.consume_in_flight, settings.consume_in_flight_bytes)
         self._stalls = StallWatch(settings.handler_stall_seconds)
         self._looked_at = 0.0
@@ -149,7 +151,8 @@ class Consumption:
     def _hand_over(self, message: Message) -> None:
         taken = self.consumer.take(message)
         lane = lane_of(message, self._orders[message.topic])
-        self._pool.add(Job(taken, lane, self._origins.of(message)))
+        database = self._databases[message.topic]
+        self._pool.add(Job(taken, lane, self._origins.of(message), database))
 
     def _collect(self, timeout: float = 0.0) -> None:
         """Take the results there are; wait for a first one if there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from enum import Enum
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..events.contract import EventData
 from ..events.envelope import Attributes, Event, Message
 from ..events.registry import Handler
 from ..events.serialisation import decode
+from .hooks import refusing_hooks
 from .store import Identity, record_done
 
 log = logging.getLogger(__name__)
@@ -112,13 +114,15 @@ def call(handler: Handler, event: Event[Any]) -> None:
     """Call the handler inside the transaction that is open on its database.
 
     Raises:
+        HookRefused: it is declared transactional and registered an on_commit hook.
         TransactionManagementError: it left the transaction unable to commit.
         ConnectionLost: the database was lost under it.
     """
     who = f"Handler {handler.name}"
     forget_past_errors()
     try:
-        handler.function(event)
+        with refusing_hooks(handler.using, who) if handler.transactional else nullcontext():
+            handler.function(event)
     except Exception as error:
         require_own_fault(error, handler.using, who)
         raise

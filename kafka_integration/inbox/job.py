@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from ..broker.assignment import Taken
 from ..broker.offsets import Place
@@ -31,7 +33,8 @@ class Job:
     taken: Taken
     lane: Hashable
     origin: Callable[[], str]
-    batch: Hashable = None
+    database: str | None = None
+    """Whose transaction it may share with others at its first try."""
     attempt: int = 1
     troubles: int = 0
     """How often in a row something other than the message stood in its way."""
@@ -42,7 +45,7 @@ class Job:
     """Whether its dead letter is out, or was refused."""
     refusal: DeadLetterRefused | None = None
     started: float = 0.0
-    """Since when a thread has it, on the monotonic clock."""
+    """Since when its handler runs, on the monotonic clock; infinite while another of them does."""
 
     @property
     def message(self) -> Message:
@@ -55,11 +58,38 @@ class Job:
         return self.taken.place
 
     @property
+    def batch(self) -> Hashable:
+        """Jobs of one batch may share a transaction; None means that it runs alone."""
+        fresh = self.attempt == 1 and not self.troubles and self.failure is None
+        return self.database if fresh else None
+
+    @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
         message = self.message
         headers = sum(len(name) + len(value or b"") for name, value in message.headers)
         return len(message.value or b"") + len(message.key or b"") + headers + _OVERHEAD
+
+
+class Turns:
+    """Tells which of a thread's jobs is at work: the others have not started, or are through.
+
+    Args:
+        jobs: what the thread has.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = {id(job.message): job for job in jobs}
+        self._now: Job | None = None
+        for job in jobs:
+            job.started = inf
+
+    def __call__(self, message: Message) -> None:
+        """Take it that the handler of ``message`` begins."""
+        if self._now is not None:
+            self._now.started = inf
+        self._now = self._jobs[id(message)]
+        self._now.started = time.monotonic()
 
 
 @dataclass(frozen=True)

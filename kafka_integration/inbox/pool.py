@@ -41,7 +41,7 @@ class Pool:
         backoff: seconds that all threads wait after so many outages in a row.
         stopped: asked before each job; nothing more is started once it says yes.
         workers: how many threads handle.
-        batch: how many jobs of one batch a thread takes at a time.
+        batch: tells how many jobs of one batch a thread may take at a time.
         name: what the threads are called.
     """
 
@@ -54,13 +54,14 @@ class Pool:
         *,
         stopped: Callable[[], bool],
         workers: int,
-        batch: int = 1,
+        batch: Callable[[], int] = lambda: 1,
         name: str = "kafka-handler",
     ) -> None:
         self._handle = handle
         self._bury = bury
         self._letters = letters
         self._stopped = stopped
+        self._workers = workers
         self._batch = batch
         self._lanes: Lanes[Job] = Lanes()
         self._quiet = Quiet(backoff)
@@ -120,9 +121,9 @@ class Pool:
             return self._lanes.count, self._lanes.size
 
     def running(self) -> list[Job]:
-        """Return the jobs that handlers are at."""
+        """Return the job that each thread is at."""
         with self._changed:
-            return [job for jobs in self._at.values() for job in jobs]
+            return [min(jobs, key=lambda job: job.started) for jobs in self._at.values() if jobs]
 
     def hold(self, places: Collection[Place]) -> None:
         """Start nothing more of these partitions."""
@@ -187,7 +188,9 @@ class Pool:
     def _take(self, now: float) -> list[Job]:
         if now < self._quiet.until or self._stopped():
             return []
-        return self._lanes.take(now, self._batch)
+        # Not more than its share: the other threads are there as well.
+        share = -(-(self._lanes.count - self._lanes.out()) // self._workers)
+        return self._lanes.take(now, max(1, min(self._batch(), share)))
 
     def _begin(self, jobs: Sequence[Job], now: float) -> None:
         for job in jobs:

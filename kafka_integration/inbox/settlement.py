@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Hashable, Sequence
 
 from ..conf import settings
 from ..database import close_connections, is_outage
 from ..errors import BrokerError, DeadLetterRefused, MessageError, RecordLocked
 from ..events.envelope import Message
 from ..events.registry import Handler
+from .batch import dispatch_all
+from .batch_size import BatchSize
 from .dead_letters import DeadLetters, Failure
 from .dispatch import Outcome, choose, dispatch
-from .job import Again, Bury, Done, Job, Verdict
+from .job import Again, Back, Bury, Done, Job, Turns, Verdict
 from .retry import GiveUp, Policy, decide, pause
 from .store import Identity, identity, is_recorded, record_dead
 from .trace import described, worth_showing
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _OUTAGE_BACKOFF = 0.5
 _OUTAGE_MAXIMUM = 30.0
+_MOST_TOGETHER = 200
 _DATABASE_AWAY = "The database is away"
 
 
@@ -35,6 +39,7 @@ class Settler:
         group: the consumer group.
         handlers: its handlers.
         dead_letters: where those go that cannot be handled.
+        stopped: asked between two messages of a batch that is handled one by one.
         random: returns a number from 0 up to 1.
     """
 
@@ -44,8 +49,11 @@ class Settler:
         handlers: Sequence[Handler],
         dead_letters: DeadLetters,
         *,
+        stopped: Callable[[], bool] = lambda: False,
         random: Callable[[], float] = random.random,
     ) -> None:
+        self.batch_size = BatchSize(_MOST_TOGETHER)
+        self._stopped = stopped
         self._group = group
         self._handlers = handlers
         self._dead_letters = dead_letters
@@ -69,6 +77,44 @@ class Settler:
         except Exception as error:  # noqa: BLE001  # whatever a handler raises is judged here
             return self._judge(job, error)
         return Done(outcome)
+
+    def handle_all(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """Try messages that may share a transaction in one; if it fails, one by one.
+
+        Returns:
+            A verdict for each. Those behind one of their lane that is not done did not run.
+        """
+        if len(jobs) == 1:
+            return [self.handle(jobs[0])]
+        started = time.monotonic()
+        try:
+            named = [(job.message, self._name(job)) for job in jobs]
+            outcomes = dispatch_all(named, self._handlers, Turns(jobs))
+        except Exception as error:  # noqa: BLE001  # whoever is guilty will be found alone
+            self.batch_size.failed()
+            return self._one_by_one(jobs, error)
+        self.batch_size.took(len(jobs), time.monotonic() - started)
+        return [Done(outcome) for outcome in outcomes]
+
+    def _one_by_one(self, jobs: Sequence[Job], error: Exception) -> list[Verdict]:
+        log.debug(
+            "Group %s: a batch of %d was rolled back: %s", self._group, len(jobs), described(error)
+        )
+        waits: set[Hashable] = set()
+        everybody = False
+        verdicts: list[Verdict] = []
+        turns = Turns(jobs)
+        for job in jobs:
+            if everybody or job.lane in waits or self._stopped():
+                verdicts.append(Back())
+                continue
+            turns(job.message)
+            verdict = self.handle(job)
+            verdicts.append(verdict)
+            if not isinstance(verdict, Done):
+                waits.add(job.lane)
+            everybody = isinstance(verdict, Again) and verdict.everybody
+        return verdicts
 
     def bury(self, job: Job) -> Verdict:
         """Send a dead letter, then record it. In this order: a letter twice beats none at all.

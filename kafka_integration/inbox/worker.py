@@ -148,14 +148,16 @@ class Worker:
 
     def _pool(self) -> Pool:
         letters = DeadLetters()
-        settler = Settler(self.group, self.handlers, letters)
+        stopped = self._stopping.is_set
+        settler = Settler(self.group, self.handlers, letters, stopped=stopped)
         return Pool(
-            lambda jobs: [settler.handle(job) for job in jobs],
+            settler.handle_all,
             settler.bury,
             letters,
             settler.outage_pause,
-            stopped=self._stopping.is_set,
+            stopped=stopped,
             workers=self.workers,
+            batch=lambda: settler.batch_size.value,
             name=f"kafka-{self.group}",
         )
 

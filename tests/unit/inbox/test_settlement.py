@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from math import inf
 from typing import Any, cast
 
 import psycopg
@@ -25,7 +26,7 @@ from kafka_integration.events.registry import Handler
 from kafka_integration.inbox import settlement
 from kafka_integration.inbox.dead_letters import DeadLetters, Failure, headers
 from kafka_integration.inbox.dispatch import Outcome
-from kafka_integration.inbox.job import Again, Bury, Done, Job
+from kafka_integration.inbox.job import Again, Back, Bury, Done, Job
 from kafka_integration.inbox.settlement import Settler
 from kafka_integration.inbox.store import record_dead
 from kafka_integration.models import InboxRecord, InboxStatus
@@ -263,3 +264,78 @@ def test_what_is_no_exception_ends_the_process_and_leaves_no_record() -> None:
     with pytest.raises(KeyboardInterrupt):
         Road(handler(leave)).settle(message())
     assert not InboxRecord.objects.exists()
+
+
+class Shop:
+    """A handler that fails for some numbers and remembers all."""
+
+    def __init__(self, *bad: int, error: Exception | None = None) -> None:
+        self.bad = set(bad)
+        self.error = error or ValueError("no stock")
+        self.calls: list[int] = []
+
+    def __call__(self, event: Event[Any]) -> None:
+        self.calls.append(event.data.number)
+        if event.data.number in self.bad:
+            raise self.error
+
+
+def jobs(road: Road, *lanes: str) -> list[Job]:
+    found = []
+    for number, lane in enumerate(lanes):
+        value = b'{"name": "cup", "number": %d}' % number
+        found.append(road.job(message(value, offset=number)))
+        found[-1].lane = lane
+    return found
+
+
+def test_a_batch_is_one_transaction() -> None:
+    shop = Shop()
+    road = Road(handler(shop, transactional=True))
+    assert road.settler.handle_all(jobs(road, "a", "b", "a")) == [Done(Outcome.HANDLED)] * 3
+    assert shop.calls == [0, 1, 2]
+    assert InboxRecord.objects.count() == 3
+
+
+def test_of_a_batch_that_fails_only_the_guilty_is_tried_again_and_its_lane_waits() -> None:
+    shop = Shop(1)
+    road = Road(handler(shop, transactional=True))
+    before = road.settler.batch_size.value
+    batch = jobs(road, "a", "b", "b", "a")
+    verdicts = road.settler.handle_all(batch)
+    assert [type(verdict) for verdict in verdicts] == [Done, Again, Back, Done]
+    assert shop.calls == [0, 1, 0, 1, 3]
+    assert [job.attempt for job in batch] == [1, 2, 1, 1]
+    assert road.settler.batch_size.value < before
+    offsets = InboxRecord.objects.values_list("offset", flat=True)
+    assert sorted(offsets) == [0, 3]
+
+
+def test_in_an_outage_the_rest_of_a_batch_does_not_run() -> None:
+    shop = Shop(0, error=outage())
+    road = Road(handler(shop, transactional=True))
+    verdicts = road.settler.handle_all(jobs(road, "a", "b", "c"))
+    assert [type(verdict) for verdict in verdicts] == [Again, Back, Back]
+    assert isinstance(verdicts[0], Again)
+    assert verdicts[0].everybody
+    assert shop.calls == [0, 0]
+
+
+def test_a_stop_ends_a_batch_that_is_taken_one_by_one() -> None:
+    shop = Shop(2)
+    road = Road(handler(shop, transactional=True))
+    road.settler._stopped = lambda: len(shop.calls) > 3
+    verdicts = road.settler.handle_all(jobs(road, "a", "b", "c"))
+    assert [type(verdict) for verdict in verdicts] == [Done, Back, Back]
+
+
+def test_who_is_at_work_in_a_batch_is_known() -> None:
+    seen: list[list[bool]] = []
+
+    def look(event: Event[Any]) -> None:
+        seen.append([job.started < inf for job in batch])
+
+    road = Road(handler(look, transactional=True))
+    batch = jobs(road, "a", "b")
+    road.settler.handle_all(batch)
+    assert seen == [[True, False], [False, True]]
