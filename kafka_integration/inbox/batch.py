@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from ..events.envelope import Event, Message
 from ..events.registry import Handler
 from .dispatch import Outcome, call, choose, read
-from .store import Identity, most_at_once, record_all_done
+from .insertion import most_at_once
+from .store import Identity, record_all_done
 
 
 def shared_database(topic: str, handlers: Sequence[Handler]) -> str | None:
@@ -23,7 +24,7 @@ def shared_database(topic: str, handlers: Sequence[Handler]) -> str | None:
     if len(databases) != 1 or not all(handler.transactional for handler in here):
         return None
     [using] = databases
-    return using if most_at_once(using) > 1 else None
+    return using if most_at_once(connections[using]) > 1 else None
 
 
 def dispatch_all(

@@ -6,24 +6,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Field
 
 from ..errors import RecordLocked
 from ..events.envelope import Attributes, Message, headers_to_json
 from ..models import InboxRecord, InboxStatus
+from . import insertion
 
 LOCK_SECONDS = 5.0
 """How long a record may be held by another transaction before we turn to other work."""
 
 _LONGEST = 255
 _LOCK_NOT_AVAILABLE = "55P03"
-_NAMES = ("group", "source", "event_id")
-_MOST_PARAMETERS = 60_000  # the protocol's limit is 65,535
 
 
 @dataclass(frozen=True)
@@ -103,26 +100,14 @@ def record_all_done(rows: Sequence[tuple[Identity, Message, str]], *, using: str
     ordered = sorted(first, key=lambda who: (who.group, who.source, who.event_id))
     records = [_record(who, *_first_done(*first[who])) for who in ordered]
     connection = connections[using]
-    most = most_at_once(using)
+    most = insertion.most_at_once(connection)
     fresh: set[Identity] = set()
     with connection.cursor() as cursor, _bounded_wait(connection, cursor, records[0]):
         for start in range(0, len(records), most):
             chunk = records[start : start + most]
-            cursor.execute(*_insertion(connection, chunk, returning=_NAMES))
+            cursor.execute(*insertion.many(connection, chunk))
             fresh.update(Identity(*row) for row in cursor.fetchall())
     return fresh
-
-
-def most_at_once(using: str) -> int:
-    """Return how many records one statement takes on that database; 0 if it cannot be done.
-
-    A database that does not return inserted rows cannot tell which were new.
-    """
-    features = connections[using].features
-    if not features.can_return_rows_from_bulk_insert:
-        return 0
-    limit = features.max_query_params or _MOST_PARAMETERS
-    return int(limit) // len(_columns())
 
 
 def record_dead(
@@ -177,35 +162,9 @@ def _first_done(message: Message, handler: str) -> tuple[Message, InboxStatus, s
     return message, InboxStatus.DONE, handler, 1
 
 
-def _columns() -> list[Field[Any, Any]]:
-    return [field for field in InboxRecord._meta.concrete_fields if not field.primary_key]
-
-
 def _insert(connection: BaseDatabaseWrapper, cursor: CursorWrapper, record: InboxRecord) -> bool:
-    # The ORM's ignore_conflicts does not tell whether a row went in; the row count does.
-    cursor.execute(*_insertion(connection, [record]))
+    cursor.execute(*insertion.one(connection, record))
     return bool(cursor.rowcount == 1)
-
-
-def _insertion(
-    connection: BaseDatabaseWrapper, records: Sequence[InboxRecord], returning: Sequence[str] = ()
-) -> tuple[str, list[Any]]:
-    """Return the statement that inserts records that are new, and its parameters."""
-    fields = _columns()
-    quote = connection.ops.quote_name
-    names = ", ".join(quote(str(field.column)) for field in fields)
-    row = f"({', '.join(['%s'] * len(fields))})"
-    values = [
-        field.get_db_prep_save(field.pre_save(record, add=True), connection)
-        for record in records
-        for field in fields
-    ]
-    told = f" RETURNING {', '.join(map(quote, returning))}" if returning else ""
-    statement = (
-        f"INSERT INTO {quote(InboxRecord._meta.db_table)} ({names}) "  # noqa: S608  # names of our own model, values are parameters
-        f"VALUES {', '.join([row] * len(records))} ON CONFLICT DO NOTHING{told}"
-    )
-    return statement, values
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from kafka_integration import Event
 from kafka_integration.errors import HookRefused, UndecodableMessage
 from kafka_integration.events.envelope import Message
 from kafka_integration.events.registry import Handler
-from kafka_integration.inbox import store
+from kafka_integration.inbox import insertion
 from kafka_integration.inbox.batch import dispatch_all, shared_database
 from kafka_integration.inbox.dispatch import Outcome, dispatch
 from kafka_integration.models import InboxRecord
@@ -87,7 +87,7 @@ def test_a_type_that_nobody_handles_is_passed_over() -> None:
 
 
 def test_more_than_a_statement_takes_are_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "most_at_once", lambda using: 2)
+    monkeypatch.setattr(insertion, "most_at_once", lambda connection: 2)
     assert run(numbered(*range(5))) == [HANDLED] * 5
     assert InboxRecord.objects.count() == 5
 
