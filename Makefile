@@ -16,6 +16,7 @@ MODE   ?= at-least-once
 ROUNDS ?= 500
 LATENCIES ?= 400
 TAKEOVERS ?= 3
+MESSAGES ?= 5000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check unit services services-down up down storm mutants bench-relay bench-latency bench-capture bench-takeover bench-consume pictures wheel format clean
