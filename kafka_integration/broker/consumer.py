@@ -7,23 +7,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 
 from ..conf import settings
 from ..errors import BrokerError, TopicMissing
 from ..events.envelope import Message
-from .assignment import Assignment, Taken
+from .assignment import Taken
 from .commits import Commits
 from .consumer_errors import Troubles, explain_reading
+from .membership import Listener, Membership
 from .offsets import GroupOffsets, Place
 from .reading import connect, message_of
 
@@ -32,16 +27,6 @@ log = logging.getLogger(__name__)
 _SLICE = 0.2
 _MISSING_GRACE = 15.0
 _ASK_TIMEOUT = 0.5
-
-
-class Listener(Protocol):
-    """Is told of partitions that go, inside :meth:`EventConsumer.poll`."""
-
-    def leaving(self, places: set[Place]) -> None:
-        """End the work on these partitions: what is finished before the return is committed."""
-
-    def lost(self, places: set[Place]) -> None:
-        """Drop the work on these partitions: another member may have them already."""
 
 
 class EventConsumer:
@@ -82,15 +67,13 @@ class EventConsumer:
     ) -> None:
         self.topics = tuple(topics)
         self.group_id = settings.group_prefix + group
-        self._assignment = Assignment()
-        self._listener = listener
-        self._from_beginning = from_beginning
-        self._begun: set[Place] = set()
-        self._left: set[Place] = set()
         self._waiting: deque[Message] = deque()
-        self._resting = False
         self._closed = False
         self._commits = Commits(self.group_id, commit_interval)
+        self._membership = Membership(
+            self.group_id, self._commits, self._forget, listener, from_beginning=from_beginning
+        )
+        self._assignment = self._membership.assignment
         self._missing: dict[str, float] = {}
         self._troubles = Troubles(self.group_id)
         self._consumer = connect(
@@ -115,7 +98,7 @@ class EventConsumer:
         self._commits.commit_if_due(self._consumer)
         message = self._waiting.popleft() if self._waiting else self._next(timeout)
         if message is not None:
-            self._left.clear()
+            self._membership.left.clear()
         return message
 
     @property
@@ -155,13 +138,11 @@ class EventConsumer:
         librdkafka throws away what it has fetched already and will fetch it again: pause seldom.
         Source: librdkafka, issue 5343.
         """
-        if not self._resting:
-            self._set_resting(True)
+        self._membership.pause(self._consumer)
 
     def resume(self) -> None:
         """Fetch again."""
-        if self._resting:
-            self._set_resting(False)
+        self._membership.resume(self._consumer)
 
     @property
     def has_waiting(self) -> bool:
@@ -171,7 +152,7 @@ class EventConsumer:
     def owns(self, message: Message) -> bool:
         """Tell whether the partition of the message polled last has been ours ever since."""
         place = (message.topic, message.partition)
-        return place in self.assigned and place not in self._left
+        return place in self.assigned and place not in self._membership.left
 
     def rest(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """Wait without leaving the group: fetching is paused, polling goes on.
@@ -185,7 +166,7 @@ class EventConsumer:
             BrokerError: as :meth:`poll`.
         """
         deadline = time.monotonic() + seconds
-        self._set_resting(True)
+        self.pause()
         try:
             while not interrupted() and (left := deadline - time.monotonic()) > 0:
                 self._commits.commit_if_due(self._consumer)
@@ -193,7 +174,7 @@ class EventConsumer:
                 if message is not None:
                     self._waiting.append(message)
         finally:
-            self._set_resting(False)
+            self.resume()
 
     def close(self, timeout: float = 10.0) -> bool:
         """Commit what is finished and leave the group.
@@ -207,7 +188,7 @@ class EventConsumer:
         """
         if self._closed:
             return True
-        self._closed, self._listener = True, None
+        self._closed, self._membership.listener = True, None
         thread = threading.Thread(target=self._close, name="kafka-consumer-close", daemon=True)
         thread.start()
         thread.join(timeout)
@@ -226,9 +207,9 @@ class EventConsumer:
         self._joining = True
         self._consumer.subscribe(
             list(self.topics),
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
+            on_assign=self._membership.assigned,
+            on_revoke=self._membership.revoked,
+            on_lost=self._membership.lost,
         )
 
     def _hear(self) -> None:
@@ -280,49 +261,10 @@ class EventConsumer:
                 del self._missing[topic]
                 self.offsets.partitions(topic)
 
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        places = _places(partitions)
-        if self._from_beginning:
-            for item in partitions:
-                if (item.topic, item.partition) not in self._begun:
-                    item.offset = OFFSET_BEGINNING
-        self._begun |= places
-        consumer.incremental_assign(partitions)
-        self._assignment.add(places)
-        if self._resting and partitions:
-            consumer.pause(partitions)
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._listener is not None:
-            self._listener.leaving(_places(partitions))
-        self._commits.commit_now(self._consumer)
-        self._forget(partitions)
-
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # Another member may have them already: a commit now would set it back.
-        log.warning(
-            "Group %s lost %d partitions: it was not heard of for too long. If handlers are slow, "
-            "raise max.poll.interval.ms through KAFKA_CLIENT_OPTIONS.",
-            self.group_id,
-            len(partitions),
-        )
-        self._forget(partitions)
-        if self._listener is not None:
-            self._listener.lost(_places(partitions))
-
-    def _forget(self, partitions: list[TopicPartition]) -> None:
-        places = _places(partitions)
-        self._assignment.remove(places)
-        self._left |= places
+    def _forget(self, places: set[Place]) -> None:
         self._waiting = deque(
             item for item in self._waiting if (item.topic, item.partition) not in places
         )
-
-    def _set_resting(self, resting: bool) -> None:
-        self._resting = resting
-        partitions = [TopicPartition(*place) for place in self.assigned]
-        if partitions:
-            (self._consumer.pause if resting else self._consumer.resume)(partitions)
 
     def _close(self) -> None:
         try:
@@ -330,7 +272,3 @@ class EventConsumer:
             self._consumer.close()
         except (KafkaException, BrokerError) as error:
             log.warning("Group %s: Kafka at the end: %s", self.group_id, error)
-
-
-def _places(partitions: Iterable[TopicPartition]) -> set[Place]:
-    return {(item.topic, item.partition) for item in partitions}

@@ -177,7 +177,7 @@ class Pool:
                 now = time.monotonic()
                 if self._chores:
                     chore = self._chores.popleft()
-                    self._at[threading.get_ident()] = ()
+                    self._begin((), now)
                     return lambda: self._do_chore(*chore)
                 if jobs := self._take(now):
                     self._begin(jobs, now)
@@ -196,7 +196,8 @@ class Pool:
         for job in jobs:
             job.started = now
         self._at[threading.get_ident()] = jobs
-        if self._lanes.ready:
+        # Whoever else is idle may be asleep for longer than until the next lane is ready.
+        if self._lanes.ready or self._time_to_wake(now) is not None:
             self._changed.notify()
 
     def _time_to_wake(self, now: float) -> float | None:
