@@ -1,8 +1,7 @@
-"""The threads that handlers run in, and the one that buries what they give up."""
+"""The threads that handlers run in; a clerk's thread buries what they give up."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -13,16 +12,13 @@ from typing import Any, TypeVar
 
 from ..broker.offsets import Place
 from ..database import close_connections, close_stale_connections
+from .clerk import Clerk
 from .dead_letters import DeadLetters
 from .job import Again, Back, Bury, Crashed, Done, Job, Verdict
 from .lanes import Lanes
 from .quiet import Quiet
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
-
-_LETTERS_SECONDS = 0.2
 
 Work = Callable[[Sequence[Job]], Sequence[Verdict]]
 
@@ -58,8 +54,6 @@ class Pool:
         name: str = "kafka-handler",
     ) -> None:
         self._handle = handle
-        self._bury = bury
-        self._letters = letters
         self._stopped = stopped
         self._workers = workers
         self._batch = batch
@@ -69,7 +63,7 @@ class Pool:
         self._ended = False
         self._chores: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._at: dict[int, Sequence[Job]] = {}
-        self._condemned: SimpleQueue[Job | None] = SimpleQueue()
+        self._clerk = Clerk(bury, letters, lambda job, verdict: self._settle([job], [verdict]))
         self._results: SimpleQueue[tuple[Job | None, Verdict]] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._run, args=(self._loop,), name=f"{name}-{n}", daemon=True)
@@ -77,7 +71,7 @@ class Pool:
         ]
         self._threads.append(
             threading.Thread(
-                target=self._run, args=(self._bury_all,), name=f"{name}-letters", daemon=True
+                target=self._run, args=(self._clerk.work,), name=f"{name}-letters", daemon=True
             )
         )
 
@@ -152,7 +146,7 @@ class Pool:
             self._ended = True
             self._lanes.stop()
             self._changed.notify_all()
-        self._condemned.put(None)
+        self._clerk.end()
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             if thread.is_alive():
@@ -225,23 +219,6 @@ class Pool:
         with self._changed:
             del self._at[threading.get_ident()]
 
-    def _bury_all(self) -> None:
-        try:
-            while True:
-                try:
-                    job = self._condemned.get(timeout=_LETTERS_SECONDS)
-                except Empty:
-                    # What its producer logs would pile up in memory otherwise.
-                    self._letters.poll()
-                    continue
-                if job is None:
-                    return
-                close_stale_connections()
-                self._settle([job], [self._bury(job)])
-                close_stale_connections()
-        finally:
-            self._letters.close()
-
     def _settle(self, jobs: Sequence[Job], verdicts: Sequence[Verdict]) -> None:
         with self._changed:
             self._at.pop(threading.get_ident(), None)
@@ -263,7 +240,7 @@ class Pool:
                 self._quiet.trouble(now)
             self._lanes.again(job, now + verdict.pause)
         elif isinstance(verdict, Bury):
-            self._condemned.put(job)
+            self._clerk.take(job)
         else:
             if isinstance(verdict, Crashed):
                 self._lanes.stop()
