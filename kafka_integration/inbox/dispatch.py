@@ -58,11 +58,10 @@ def choose(message: Message, handlers: Sequence[Handler]) -> Handler | None:
         raise UndecodableMessage(
             f"The name of a header is not UTF-8, so no header can be read: {unreadable}."
         )
-    attributes = Attributes.of(message)
     here = [handler for handler in handlers if handler.topic == message.topic]
-    wanted = attributes.type or _only_type(here)
+    wanted = message.header("ce_type") or _only_type(here)
     of_type = [handler for handler in here if handler.contract.type_name() == wanted]
-    return _of_version(message, attributes, of_type) if of_type else None
+    return _of_version(message, of_type) if of_type else None
 
 
 def read(message: Message, handler: Handler, who: Identity) -> Event[Any]:
@@ -162,13 +161,14 @@ def _only_type(handlers: Sequence[Handler]) -> str:
     return types[0] if types else ""
 
 
-def _of_version(message: Message, attributes: Attributes, handlers: Sequence[Handler]) -> Handler:
+def _of_version(message: Message, handlers: Sequence[Handler]) -> Handler:
     by_version = {handler.contract.event_version: handler for handler in handlers}
     said = message.header("ce_dataversion")
     if said is None and len(by_version) == 1:
         return handlers[0]
-    if attributes.version in by_version:
-        return by_version[attributes.version]
+    version = Attributes.of(message).version
+    if version in by_version:
+        return by_version[version]
     known = ", ".join(str(version) for version in sorted(by_version))
     found = "without ce_dataversion" if said is None else f"of version {said[:40]!r}"
     raise UnknownVersion(

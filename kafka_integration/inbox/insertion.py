@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field
@@ -14,9 +14,20 @@ from ..models import InboxRecord
 Statement = tuple[str, list[Any]]
 
 _NAMES = ("group", "source", "event_id")
-_OWN = ("source", "event_id", "topic", "partition", "offset", "timestamp", "handler")
 _JSON_ROWS = 10_000
 _PARAMETERS = 30_000
+
+
+class Row(NamedTuple):
+    """In what the records of a batch differ; named as the model's fields."""
+
+    source: str
+    event_id: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    handler: str
 
 
 def most_at_once(connection: BaseDatabaseWrapper) -> int:
@@ -33,42 +44,50 @@ def one(connection: BaseDatabaseWrapper, record: InboxRecord) -> Statement:
 
     The ORM's ``ignore_conflicts`` does not tell whether a row went in.
     """
-    return _by_values(connection, [record])
+    values = [_value(field, record, connection) for field in _fields()]
+    return _insert(connection, f"VALUES {_places(1)}"), values
 
 
-def many(connection: BaseDatabaseWrapper, records: Sequence[InboxRecord]) -> Statement:
+def many(connection: BaseDatabaseWrapper, shared: InboxRecord, rows: Sequence[Row]) -> Statement:
     """Return what inserts records in their order; it gives the identities of those that are new.
 
     Args:
-        records: they differ in nothing but whose message they are of.
+        shared: has all that they have in common.
+        rows: what each has of its own.
     """
     by = _by_json if connection.vendor == "postgresql" else _by_values
-    statement, values = by(connection, records)
+    statement, values = by(connection, shared, rows)
     told = ", ".join(map(connection.ops.quote_name, _NAMES))
     return f"{statement} RETURNING {told}", values
 
 
-def _by_values(connection: BaseDatabaseWrapper, records: Sequence[InboxRecord]) -> Statement:
+def _by_values(
+    connection: BaseDatabaseWrapper, shared: InboxRecord, rows: Sequence[Row]
+) -> Statement:
     fields = _fields()
-    row = f"({', '.join(['%s'] * len(fields))})"
-    values = [_value(field, record, connection) for record in records for field in fields]
-    return _insert(connection, f"VALUES {', '.join([row] * len(records))}"), values
+    common = {field.name: _value(field, shared, connection) for field in fields}
+    values = [
+        getattr(row, field.name) if field.name in Row._fields else common[field.name]
+        for row in rows
+        for field in fields
+    ]
+    return _insert(connection, f"VALUES {_places(len(rows))}"), values
 
 
-def _by_json(connection: BaseDatabaseWrapper, records: Sequence[InboxRecord]) -> Statement:
+def _by_json(
+    connection: BaseDatabaseWrapper, shared: InboxRecord, rows: Sequence[Row]
+) -> Statement:
     """One parameter for all rows: thousands of them cost the client more than the database."""
     quote, fields = connection.ops.quote_name, _fields()
-    own = [field for field in fields if field.name in _OWN]
-    shared = [field for field in fields if field.name not in _OWN]
+    own = {field.name: field.db_type(connection) for field in fields if field.name in Row._fields}
     chosen = ", ".join(
-        f"r.{quote(_column(field))}" if field.name in _OWN else f"%s::{field.db_type(connection)}"
+        f"r.{quote(field.name)}" if field.name in own else f"%s::{field.db_type(connection)}"
         for field in fields
     )
-    types = ", ".join(f"{quote(_column(field))} {field.db_type(connection)}" for field in own)
-    rows = [{_column(field): getattr(record, field.name) for field in own} for record in records]
-    values = [_value(field, records[0], connection) for field in shared]
+    types = ", ".join(f"{quote(name)} {kind}" for name, kind in own.items())
+    values = [_value(field, shared, connection) for field in fields if field.name not in own]
     source = f"SELECT {chosen} FROM json_to_recordset(%s::json) AS r({types})"  # noqa: S608  # names and types of our own model
-    return _insert(connection, source), [*values, json.dumps(rows)]
+    return _insert(connection, source), [*values, json.dumps([row._asdict() for row in rows])]
 
 
 def _insert(connection: BaseDatabaseWrapper, rows: str) -> str:
@@ -76,6 +95,11 @@ def _insert(connection: BaseDatabaseWrapper, rows: str) -> str:
     names = ", ".join(quote(_column(field)) for field in _fields())
     table = quote(InboxRecord._meta.db_table)
     return f"INSERT INTO {table} ({names}) {rows} ON CONFLICT DO NOTHING"
+
+
+def _places(rows: int) -> str:
+    row = f"({', '.join(['%s'] * len(_fields()))})"
+    return ", ".join([row] * rows)
 
 
 def _fields() -> list[Field[Any, Any]]:

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from ..errors import RecordLocked
-from ..events.envelope import Attributes, Message, headers_to_json
+from ..events.envelope import Message, headers_to_json
 from ..models import InboxRecord, InboxStatus
 from . import insertion
 
@@ -46,9 +46,9 @@ def identity(group: str, message: Message, origin: Callable[[Message], str]) -> 
             own. The topic's id belongs there since offsets start anew with a topic that is
             deleted and made again.
     """
-    attributes = Attributes.of(message)
-    if attributes.source and attributes.id:
-        return Identity(group, fitting(attributes.source), fitting(attributes.id))
+    named, event_id = message.header("ce_source"), message.header("ce_id")
+    if named and event_id:
+        return Identity(group, fitting(named), fitting(event_id))
     source = f"kafka:{origin(message)}"
     return Identity(group, fitting(source), f"{message.partition}/{message.offset}")
 
@@ -80,14 +80,16 @@ def record_done(
         return _insert(connection, cursor, record)
 
 
-def record_all_done(rows: Sequence[tuple[Identity, Message, str]], *, using: str) -> set[Identity]:
+def record_all_done(
+    wanted: Sequence[tuple[Identity, Message, str]], *, using: str
+) -> set[Identity]:
     """Record that messages are handled: as :func:`record_done`, in one statement if it can.
 
     Rows go in sorted by their identity, so that two consumers with the same messages wait for
     each other and never both.
 
     Args:
-        rows: who each message is, the message, and its handler's name.
+        wanted: who each message is, the message, and its handler's name.
         using: the alias of the open transaction.
 
     Returns:
@@ -96,16 +98,17 @@ def record_all_done(rows: Sequence[tuple[Identity, Message, str]], *, using: str
     Raises:
         RecordLocked: another transaction has been at one of them for more than five seconds.
     """
-    first = {who: (message, handler) for who, message, handler in reversed(rows)}
+    first = {who: (message, handler) for who, message, handler in reversed(wanted)}
     ordered = sorted(first, key=lambda who: (who.group, who.source, who.event_id))
-    records = [_record(who, *_first_done(*first[who])) for who in ordered]
+    record = _record(ordered[0], first[ordered[0]][0], InboxStatus.DONE, "", 1)
+    rows = [_row(who, *first[who]) for who in ordered]
     connection = connections[using]
     most = insertion.most_at_once(connection)
     fresh: set[Identity] = set()
-    with connection.cursor() as cursor, _bounded_wait(connection, cursor, records[0]):
-        for start in range(0, len(records), most):
-            chunk = records[start : start + most]
-            cursor.execute(*insertion.many(connection, chunk))
+    with connection.cursor() as cursor, _bounded_wait(connection, cursor, record):
+        for start in range(0, len(rows), most):
+            chunk = rows[start : start + most]
+            cursor.execute(*insertion.many(connection, record, chunk))
             fresh.update(Identity(*row) for row in cursor.fetchall())
     return fresh
 
@@ -158,8 +161,16 @@ def _record(
     )
 
 
-def _first_done(message: Message, handler: str) -> tuple[Message, InboxStatus, str, int]:
-    return message, InboxStatus.DONE, handler, 1
+def _row(who: Identity, message: Message, handler: str) -> insertion.Row:
+    return insertion.Row(
+        who.source,
+        who.event_id,
+        message.topic,
+        message.partition,
+        message.offset,
+        message.timestamp,
+        handler[-_LONGEST:],
+    )
 
 
 def _insert(connection: BaseDatabaseWrapper, cursor: CursorWrapper, record: InboxRecord) -> bool:

@@ -42,10 +42,12 @@ def test_a_lane_gives_one_at_a_time_and_the_others_go_on() -> None:
     lanes = filled("a", "a", "b")
     [first] = lanes.take(0)
     assert numbers([first, *lanes.take(0)]) == [0, 2]
+    lanes.add(Item(3, "a"))
     assert lanes.take(0) == []
     lanes.done(first)
     assert numbers(lanes.take(0)) == [1]
-    assert (lanes.count, lanes.size, lanes.out()) == (2, 20, 2)
+    assert lanes.take(0) == []
+    assert (lanes.count, lanes.size, lanes.out()) == (3, 30, 2)
 
 
 def test_a_retry_holds_its_lane_only_and_comes_first_there() -> None:
