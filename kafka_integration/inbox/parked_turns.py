@@ -52,6 +52,7 @@ class ParkedTurns:
             Exception: what is no outage; the consumer cannot go on.
         """
         if self._running is None and time.monotonic() >= self._look_at:
+            self.idle = False
             self._running = self._submit(self._look)
         if self._running is not None and self._running.done():
             found, self._running = self._running.result(), None
