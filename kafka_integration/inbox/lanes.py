@@ -70,6 +70,11 @@ class Lanes(Generic[I]):
         """How many lanes have something to hand out now."""
         return len(self._ready)
 
+    @property
+    def next_batch(self) -> Hashable:
+        """The batch of the item that would be handed out next; None also where there is none."""
+        return next((lane.queue[0].batch for lane in self._first()), None)
+
     def add(self, item: I) -> None:
         """Put an item behind the others of its lane."""
         lane = self._lanes.get(item.lane)

@@ -12,11 +12,14 @@ from typing import Any, TypeVar
 
 from ..broker.offsets import Place
 from ..database import close_connections, close_stale_connections
+from .batch_size import BatchSize
 from .clerk import Clerk
 from .dead_letters import DeadLetters
 from .job import Again, Back, Bury, Crashed, Done, Job, Verdict
 from .lanes import Lanes
 from .quiet import Quiet
+
+_BRISK_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ class Pool:
         backoff: seconds that all threads wait after so many outages in a row.
         stopped: asked before each job; nothing more is started once it says yes.
         workers: how many threads handle.
-        batch: tells how many jobs of one batch a thread may take at a time.
+        batches: how many jobs of one batch a thread takes at a time; by default one.
         name: what the threads are called.
     """
 
@@ -50,19 +53,20 @@ class Pool:
         *,
         stopped: Callable[[], bool],
         workers: int,
-        batch: Callable[[], int] = lambda: 1,
+        batches: BatchSize | None = None,
         name: str = "kafka-handler",
     ) -> None:
         self._handle = handle
         self._stopped = stopped
+        self._batches = batches or BatchSize(1)
         self._workers = workers
-        self._batch = batch
         self._lanes: Lanes[Job] = Lanes()
         self._quiet = Quiet(backoff)
         self._changed = threading.Condition()
         self._ended = False
         self._chores: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._at: dict[int, Sequence[Job]] = {}
+        self._batching: dict[int, float] = {}
         self._clerk = Clerk(bury, letters, lambda job, verdict: self._settle([job], [verdict]))
         self._results: SimpleQueue[tuple[Job | None, Verdict]] = SimpleQueue()
         self._threads = [
@@ -84,7 +88,8 @@ class Pool:
         """Let a job run when its turn comes."""
         with self._changed:
             self._lanes.add(job)
-            self._changed.notify()
+            if self._may_take(time.monotonic()):
+                self._changed.notify()
 
     def submit(self, action: Callable[[], T]) -> Future[T]:
         """Run something else in a thread, before any job; never run once we :meth:`stop`."""
@@ -180,11 +185,22 @@ class Pool:
         return None
 
     def _take(self, now: float) -> list[Job]:
-        if now < self._quiet.until or self._stopped():
+        if not self._may_take(now):
             return []
         # Not more than its share: the other threads are there as well.
-        share = -(-(self._lanes.count - self._lanes.out()) // self._workers)
-        return self._lanes.take(now, max(1, min(self._batch(), share)))
+        threads = min(self._workers, self._batches.at_once)
+        share = -(-(self._lanes.count - self._lanes.out()) // threads)
+        jobs = self._lanes.take(now, max(1, min(self._batches.value, share)))
+        if jobs and jobs[0].batch is not None:
+            self._batching[threading.get_ident()] = now
+        return jobs
+
+    def _may_take(self, now: float) -> bool:
+        if now < self._quiet.until or self._stopped():
+            return False
+        # One that takes long may hang, and must not keep the others from theirs.
+        brisk = sum(now - since < _BRISK_SECONDS for since in self._batching.values())
+        return brisk < self._batches.at_once or self._lanes.next_batch is None
 
     def _begin(self, jobs: Sequence[Job], now: float) -> None:
         for job in jobs:
@@ -197,8 +213,10 @@ class Pool:
     def _time_to_wake(self, now: float) -> float | None:
         if now < self._quiet.until:
             return self._quiet.until - now
-        wake = self._lanes.next_wake()
-        return None if wake is None else max(0.0, wake - now)
+        times = [self._lanes.next_wake()]
+        if not self._may_take(now):
+            times.append(now + _BRISK_SECONDS)
+        return min((max(0.0, at - now) for at in times if at is not None), default=None)
 
     def _do(self, jobs: Sequence[Job]) -> None:
         close_stale_connections()
@@ -222,6 +240,7 @@ class Pool:
     def _settle(self, jobs: Sequence[Job], verdicts: Sequence[Verdict]) -> None:
         with self._changed:
             self._at.pop(threading.get_ident(), None)
+            self._batching.pop(threading.get_ident(), None)
             # Before the lanes: who sees nothing at work any more finds all results.
             for job, verdict in zip(jobs, verdicts, strict=True):
                 if not isinstance(verdict, (Bury, Back)):

@@ -7,17 +7,17 @@ import random
 import time
 from collections.abc import Callable, Hashable, Sequence
 
-from ..conf import settings
 from ..database import close_connections, is_outage
-from ..errors import BrokerError, DeadLetterRefused, MessageError, RecordLocked
+from ..errors import BrokerError, DeadLetterRefused
 from ..events.envelope import Message
 from ..events.registry import Handler
 from .batch import dispatch_all
 from .batch_size import BatchSize
 from .dead_letters import DeadLetters, Failure
-from .dispatch import Outcome, choose, dispatch
+from .dispatch import Outcome, dispatch
 from .job import Again, Back, Bury, Done, Job, Turns, Verdict
-from .retry import GiveUp, Policy, decide, pause
+from .policy import handler_for, is_broker_error, is_database_outage, policy_of
+from .retry import GiveUp, decide, pause
 from .store import Identity, identity, is_recorded, record_dead
 from .trace import described, worth_showing
 
@@ -84,16 +84,22 @@ class Settler:
         Returns:
             A verdict for each. Those behind one of their lane that is not done did not run.
         """
-        if len(jobs) == 1:
-            return [self.handle(jobs[0])]
-        started = time.monotonic()
+        shared = jobs[0].batch is not None
+        started, computed = time.monotonic(), time.thread_time()
+        verdicts = [self.handle(jobs[0])] if len(jobs) == 1 else self._together(jobs)
+        if shared:
+            self.batch_size.took(
+                len(jobs), time.monotonic() - started, time.thread_time() - computed
+            )
+        return verdicts
+
+    def _together(self, jobs: Sequence[Job]) -> list[Verdict]:
         try:
             named = [(job.message, self._name(job)) for job in jobs]
             outcomes = dispatch_all(named, self._handlers, Turns(jobs))
         except Exception as error:  # noqa: BLE001  # whoever is guilty will be found alone
             self.batch_size.failed()
             return self._one_by_one(jobs, error)
-        self.batch_size.took(len(jobs), time.monotonic() - started)
         return [Done(outcome) for outcome in outcomes]
 
     def _one_by_one(self, jobs: Sequence[Job], error: Exception) -> list[Verdict]:
@@ -225,35 +231,3 @@ class Settler:
             failure.text(),
             exc_info=trace,
         )
-
-
-def handler_for(message: Message, handlers: Sequence[Handler]) -> Handler:
-    """Return the message's handler; where it has none, the first of its topic stands in.
-
-    The stand-in gives the policy and the database for what is recorded of the message.
-    """
-    try:
-        chosen = choose(message, handlers)
-    except MessageError:
-        chosen = None
-    return chosen or next(handler for handler in handlers if handler.topic == message.topic)
-
-
-def policy_of(handler: Handler) -> Policy:
-    """Return how often and how patiently ``handler`` is tried."""
-    return Policy(
-        attempts=settings.handler_attempts if handler.attempts is None else handler.attempts,
-        backoff=settings.handler_backoff_seconds,
-        maximum=settings.handler_backoff_max_seconds,
-        retry_on=handler.retry_on,
-    )
-
-
-def is_broker_error(error: BaseException) -> bool:
-    """Tell whether Kafka did not do what was asked of it and may do it later."""
-    return isinstance(error, BrokerError) and not isinstance(error, DeadLetterRefused)
-
-
-def is_database_outage(error: BaseException) -> bool:
-    """Tell whether the database, not the message, is why something failed."""
-    return isinstance(error, RecordLocked) or is_outage(error)

@@ -157,7 +157,7 @@ class Worker:
             settler.outage_pause,
             stopped=stopped,
             workers=self.workers,
-            batch=lambda: settler.batch_size.value,
+            batches=settler.batch_size,
             name=f"kafka-{self.group}",
         )
 

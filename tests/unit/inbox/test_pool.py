@@ -10,10 +10,11 @@ from typing import cast
 import pytest
 
 from kafka_integration.broker.assignment import Taken
+from kafka_integration.inbox.batch_size import BatchSize
 from kafka_integration.inbox.dead_letters import DeadLetters
 from kafka_integration.inbox.dispatch import Outcome
 from kafka_integration.inbox.job import Again, Bury, Done, Job, Verdict
-from kafka_integration.inbox.pool import Pool
+from kafka_integration.inbox.pool import Pool, Work
 
 from .messages import message
 
@@ -52,17 +53,20 @@ class Bench:
         bury: Callable[[Job], Verdict] = lambda _: HANDLED,
         workers: int = 4,
         backoff: float = 0.0,
+        handle_all: Work | None = None,
+        batches: BatchSize | None = None,
     ) -> Pool:
         def all_of(jobs: Sequence[Job]) -> list[Verdict]:
             return [handle(one) for one in jobs]
 
         pool = Pool(
-            all_of,
+            handle_all or all_of,
             bury,
             cast(DeadLetters, self.letters),
             lambda _: backoff,
             stopped=self.stopped.is_set,
             workers=workers,
+            batches=batches,
         )
         pool.start()
         self.pools.append(pool)
@@ -241,3 +245,44 @@ def test_a_thread_that_hangs_is_left_behind(bench: Bench) -> None:
     pool.end(0.2)
     assert time.monotonic() - started < SECONDS / 2
     release.set()
+
+
+def batched(number: int) -> Job:
+    one = job(number, str(number))
+    one.database = "default"
+    return one
+
+
+def test_batches_run_one_at_a_time_until_they_are_seen_to_wait(bench: Bench) -> None:
+    release = threading.Event()
+    sizes = BatchSize(4)
+
+    def handle(jobs: Sequence[Job]) -> list[Verdict]:
+        assert release.wait(SECONDS)
+        return [HANDLED] * len(jobs)
+
+    pool = bench.pool(lambda _: HANDLED, handle_all=handle, batches=sizes)
+    for number in range(8):
+        pool.add(batched(number))
+    time.sleep(0.2)
+    assert len(pool.running()) == 1
+    sizes.at_once = 4
+    pool.add(batched(8))
+    release.set()
+    assert len(results(pool, 9)) == 9
+
+
+def test_a_batch_that_hangs_does_not_keep_the_others_from_theirs(bench: Bench) -> None:
+    release = threading.Event()
+
+    def handle(jobs: Sequence[Job]) -> list[Verdict]:
+        if jobs[0].message.offset == 0:
+            assert release.wait(SECONDS)
+        return [HANDLED] * len(jobs)
+
+    pool = bench.pool(lambda _: HANDLED, handle_all=handle, batches=BatchSize(1))
+    for number in range(3):
+        pool.add(batched(number))
+    assert {number for number, _ in results(pool, 2)} == {1, 2}
+    release.set()
+    results(pool, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from math import inf
 from typing import Any, cast
@@ -339,3 +340,11 @@ def test_who_is_at_work_in_a_batch_is_known() -> None:
     batch = jobs(road, "a", "b")
     road.settler.handle_all(batch)
     assert seen == [[True, False], [False, True]]
+
+
+def test_one_alone_also_tells_how_many_may_run_at_a_time() -> None:
+    road = Road(handler(lambda event: time.sleep(0.05), transactional=True))
+    [job] = jobs(road, "a")
+    job.database = "default"
+    road.settler.handle_all([job])
+    assert road.settler.batch_size.at_once > 1
