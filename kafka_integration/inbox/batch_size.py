@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _SHORT, _LONG = 0.25, 0.5
-_SPARE = 0.9
+_SPARE = 0.7
 
 
 class BatchSize:

@@ -36,6 +36,6 @@ def test_batches_that_wait_run_side_by_side_and_those_that_compute_do_not() -> N
     size.took(16, 0.4, 0.3)
     assert size.at_once == 1
     size.took(16, 0.4, 0.1)
-    assert size.at_once == 3
+    assert size.at_once == 2
     size.took(16, 0.0, 0.0)
     assert size.at_once == 1
