@@ -7,11 +7,15 @@ from typing import Any
 
 from django.db import connections, transaction
 
+from ..database import forget_past_errors, require_sound_transaction
 from ..events.envelope import Event, Message
 from ..events.registry import Handler
-from .dispatch import Outcome, call, choose, read
+from .dispatch import Outcome, choose, read
+from .hooks import refusing_hooks
 from .insertion import most_at_once
 from .store import Identity, record_all_done
+
+_WHO = "A handler that shares its transaction"
 
 
 def shared_database(topic: str, handlers: Sequence[Handler]) -> str | None:
@@ -62,16 +66,26 @@ def _call_all(
     calls: Sequence[tuple[Identity, Handler, Event[Any]]], begins: Callable[[Message], None]
 ) -> list[Outcome]:
     using = calls[0][1].using
-    with transaction.atomic(using=using, durable=True):
+    # What is asked of the connection is asked once: whatever is wrong with it stays wrong to the
+    # end, and then each message is tried alone, where the guilty one is named.
+    forget_past_errors()
+    with transaction.atomic(using=using, durable=True), refusing_hooks(using, _WHO):
         rows = [(who, event.message, handler.name) for who, handler, event in calls]
         fresh = record_all_done(rows, using=using)
-        outcomes = []
-        for who, handler, event in calls:
-            if who in fresh:
-                fresh.discard(who)  # a second one of that name in this batch is a duplicate
-                begins(event.message)
-                call(handler, event)
-                outcomes.append(Outcome.HANDLED)
-            else:
-                outcomes.append(Outcome.DUPLICATE)
+        outcomes = [_call(one, fresh, begins) for one in calls]
+        require_sound_transaction(using, _WHO)
     return outcomes
+
+
+def _call(
+    one: tuple[Identity, Handler, Event[Any]],
+    fresh: set[Identity],
+    begins: Callable[[Message], None],
+) -> Outcome:
+    who, handler, event = one
+    if who not in fresh:
+        return Outcome.DUPLICATE
+    fresh.discard(who)  # a second one of that name in this batch is a duplicate
+    begins(event.message)
+    handler.function(event)
+    return Outcome.HANDLED

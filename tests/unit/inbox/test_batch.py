@@ -146,3 +146,14 @@ def test_a_database_that_does_not_tell_what_is_new_shares_none(
 ) -> None:
     monkeypatch.setattr(connection.features, "can_return_columns_from_insert", False)
     assert shared_database(TOPIC, [handler(ignore, transactional=True)]) is None
+
+
+def broken(event: Event[Any]) -> None:
+    leave(event)
+    transaction.set_rollback(True)
+
+
+def test_a_transaction_that_would_not_commit_is_no_success() -> None:
+    with pytest.raises(transaction.TransactionManagementError, match="shares its transaction"):
+        run(numbered(1), broken)
+    assert effects() == []
