@@ -18,9 +18,10 @@ MODE   ?= at-least-once
 ROUNDS ?= 500
 LATENCIES ?= 400
 TAKEOVERS ?= 3
+MESSAGES ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit services services-down up down storm mutants bench-relay bench-latency bench-capture bench-takeover pictures wheel format clean
+.PHONY: help demo test check unit services services-down up down storm mutants bench-relay bench-latency bench-capture bench-takeover bench-consume pictures wheel format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +74,9 @@ bench-latency: $(VENV)/development ## From commit to consumer on an idle system,
 
 bench-takeover: $(VENV)/development ## How long a crash and a clean stop of a relay hold things up (TAKEOVERS=)
 	@$(NATIVE) run -- $(BIN)/python -m benchmarks.takeover --rounds $(TAKEOVERS)
+
+bench-consume: $(VENV)/development ## Handlers by way of the consumer beside the same handlers alone (MESSAGES=)
+	@$(NATIVE) run -- $(BIN)/python -m benchmarks.consume --events $(MESSAGES)
 
 pictures: $(VENV)/development ## Draw docs/pictures/ anew from benchmarks/results.json
 	@$(BIN)/python -m benchmarks.pictures

@@ -332,6 +332,37 @@ class Settings:
         "The longest pause between two tries.",
     )
 
+    consume_workers = Setting[int](
+        "KAFKA_CONSUME_WORKERS",
+        environ.Env.int,
+        0,
+        "Handlers that a consumer runs at a time. 0: four, and one where SQLite is written to.",
+    )
+    consume_in_flight = Setting[int](
+        "KAFKA_CONSUME_IN_FLIGHT",
+        environ.Env.int,
+        1_000,
+        "Messages that a consumer has in memory at most, waiting or being handled.",
+    )
+    consume_in_flight_bytes = Setting[int](
+        "KAFKA_CONSUME_IN_FLIGHT_BYTES",
+        environ.Env.int,
+        32 * 1024 * 1024,
+        "The same in bytes: no more is fetched while they hold as much.",
+    )
+    consume_drain_seconds = Setting[float](
+        "KAFKA_CONSUME_DRAIN_SECONDS",
+        environ.Env.float,
+        20.0,
+        "How long running handlers are waited for at the end, or when partitions are taken away.",
+    )
+    handler_stall_seconds = Setting[float](
+        "KAFKA_HANDLER_STALL_SECONDS",
+        environ.Env.float,
+        30.0,
+        "A handler that runs longer is named in the log.",
+    )
+
     @classmethod
     def all(cls) -> list[Setting[Any]]:
         """Return every setting, in the order of the documentation."""

@@ -10,9 +10,11 @@
     │   ├── ContractMismatch
     │   ├── DuplicateHandler
     │   ├── GroupNameError
+    │   ├── HookRefused
     │   ├── NotAContract
     │   ├── UncallableHandler
-    │   └── UnknownGroup
+    │   ├── UnknownGroup
+    │   └── UnknownOrder
     ├── CatalogueError             topics.yaml is not valid
     │   └── CatalogueUnreadable
     ├── OutboxBusy                 another relay holds what waits and does not send it
@@ -35,6 +37,7 @@
     │   └── UnknownVersion
     ├── NotOutYet                  an event is to be erased that will still be sent or handled
     ├── RecordLocked               another process works on the same message
+    ├── HandlersLeft               a consumer ended, and handlers of it have not
     └── BrokerError                Kafka did not do what it was asked
         ├── BrokerUnavailable
         ├── AuthenticationFailed
@@ -131,6 +134,26 @@ class GroupNameError(DeclarationError):
         )
 
 
+class HookRefused(DeclarationError):
+    """Raised when a handler that is declared ``transactional=True`` registers an on_commit hook.
+
+    It shares its transaction with other messages: one hook that raised would drop all later ones.
+
+    Args:
+        handler: its name.
+        using: alias of the database.
+    """
+
+    def __init__(self, handler: str, using: str) -> None:
+        self.handler = handler
+        self.using = using
+        super().__init__(
+            f"{handler} called transaction.on_commit on database {using!r}, and it is declared "
+            "transactional=True: its effects are in that database only. Leave the hook out, or "
+            "remove transactional=True from its @handles."
+        )
+
+
 class NotAContract(DeclarationError):
     """Raised when something else stands where a declaration needs a contract."""
 
@@ -160,6 +183,19 @@ class UnknownGroup(DeclarationError):
         names = ", ".join(self.known) or "none: no events.py declares a handler"
         problem = f"No handler belongs to group {group!r}." if group else "--group is required."
         super().__init__(f"{problem} Known groups: {names}.")
+
+
+class UnknownOrder(DeclarationError):
+    """Raised when a handler asks for an order that there is not."""
+
+    def __init__(self, handler: str, order: object, known: Iterable[str]) -> None:
+        self.handler = handler
+        self.order = order
+        self.known = tuple(known)
+        super().__init__(
+            f"Handler {handler} has order={order!r}. Write one of "
+            f"{', '.join(map(str, self.known))}."
+        )
 
 
 class CatalogueError(KafkaIntegrationError):
@@ -405,6 +441,27 @@ class RecordLocked(KafkaIntegrationError):
             f"Another transaction has been handling {place} for group {group!r} for over "
             f"{seconds:g} s: most likely a consumer that was paused and lost the partition. The "
             "message is tried again. End that process, or its database session, if this goes on."
+        )
+
+
+class HandlersLeft(KafkaIntegrationError):
+    """Raised when a consumer had to end while handlers were still at work.
+
+    Args:
+        group: whose handlers.
+        places: their messages, which are not committed and will come again.
+        seconds: how long they were waited for.
+    """
+
+    def __init__(self, group: str, places: Iterable[str], seconds: float) -> None:
+        self.group = group
+        self.places = tuple(places)
+        self.seconds = seconds
+        super().__init__(
+            f"Group {group} ended while handlers were still at {', '.join(self.places)}, after "
+            f"{seconds:g} s of waiting. These messages come again, and what a handler commits "
+            "after all is not done twice. Make the handler faster or give it a timeout, or raise "
+            "KAFKA_CONSUME_DRAIN_SECONDS."
         )
 
 

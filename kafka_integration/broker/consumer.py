@@ -9,20 +9,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 
 from ..conf import settings
 from ..errors import BrokerError, TopicMissing
 from ..events.envelope import Message
+from .assignment import Taken
 from .commits import Commits
 from .consumer_errors import Troubles, explain_reading
+from .membership import Listener, Membership
 from .offsets import GroupOffsets, Place
 from .reading import connect, message_of
 
@@ -36,7 +32,9 @@ _ASK_TIMEOUT = 0.5
 class EventConsumer:
     """A member of a consumer group from its first :meth:`poll` on. Call it from one thread.
 
-    :meth:`finished` stores a message's offset in the client. Stored offsets are committed every
+    Who works at one message after the other calls :meth:`finished`; who works at several at a
+    time calls :meth:`take` for each that was polled and :meth:`release` when it is done. Both
+    store in the client where the group may go on. Stored offsets are committed every
     ``commit_interval`` seconds, before a partition is handed to another member, and at the end;
     after a partition was lost they are dropped. Nothing else is ever committed.
 
@@ -49,6 +47,7 @@ class EventConsumer:
         from_beginning: start each partition at its first message when it first comes to us.
         watch_ends: note when a partition's end is reached; :class:`Backlog` needs it.
         commit_interval: seconds.
+        listener: told of partitions that go.
         overrides: librdkafka properties, with ``_`` where the name has a dot.
 
     Raises:
@@ -63,19 +62,18 @@ class EventConsumer:
         from_beginning: bool = False,
         watch_ends: bool = False,
         commit_interval: float = 1.0,
+        listener: Listener | None = None,
         **overrides: Any,
     ) -> None:
         self.topics = tuple(topics)
         self.group_id = settings.group_prefix + group
-        self.assigned: set[Place] = set()
-        self.positions: dict[Place, int] = {}
-        self._from_beginning = from_beginning
-        self._begun: set[Place] = set()
-        self._left: set[Place] = set()
         self._waiting: deque[Message] = deque()
-        self._resting = False
         self._closed = False
         self._commits = Commits(self.group_id, commit_interval)
+        self._membership = Membership(
+            self.group_id, self._commits, self._forget, listener, from_beginning=from_beginning
+        )
+        self._assignment = self._membership.assignment
         self._missing: dict[str, float] = {}
         self._troubles = Troubles(self.group_id)
         self._consumer = connect(
@@ -100,8 +98,31 @@ class EventConsumer:
         self._commits.commit_if_due(self._consumer)
         message = self._waiting.popleft() if self._waiting else self._next(timeout)
         if message is not None:
-            self._left.clear()
+            self._membership.left.clear()
         return message
+
+    @property
+    def assigned(self) -> set[Place]:
+        """The partitions that are ours."""
+        return self._assignment.places
+
+    @property
+    def positions(self) -> dict[Place, int]:
+        """Up to where our partitions are finished or, where nothing is taken, read to the end."""
+        return self._assignment.positions
+
+    def take(self, message: Message) -> Taken:
+        """Work at the message polled last, until :meth:`release`, beside others."""
+        return self._assignment.take(message)
+
+    def release(self, taken: Taken) -> None:
+        """Note that a message is finished. The group goes on behind it once all before it are.
+
+        No effect if its partition has left us since, even if it has come back.
+        """
+        following = self._assignment.finish(taken)
+        if following is not None:
+            self._commits.store(self._consumer, *taken.place, following)
 
     def finished(self, message: Message) -> None:
         """Allow the group to go on after ``message``. No effect if its partition has left us."""
@@ -111,6 +132,18 @@ class EventConsumer:
         self._commits.store(self._consumer, message.topic, message.partition, following)
         self.positions[message.topic, message.partition] = following
 
+    def pause(self) -> None:
+        """Fetch no more until :meth:`resume`; :meth:`poll` then only keeps us in the group.
+
+        librdkafka throws away what it has fetched already and will fetch it again: pause seldom.
+        Source: librdkafka, issue 5343.
+        """
+        self._membership.pause(self._consumer)
+
+    def resume(self) -> None:
+        """Fetch again."""
+        self._membership.resume(self._consumer)
+
     @property
     def has_waiting(self) -> bool:
         """Whether messages arrived while we rested that were not polled yet."""
@@ -119,7 +152,7 @@ class EventConsumer:
     def owns(self, message: Message) -> bool:
         """Tell whether the partition of the message polled last has been ours ever since."""
         place = (message.topic, message.partition)
-        return place in self.assigned and place not in self._left
+        return place in self.assigned and place not in self._membership.left
 
     def rest(self, seconds: float, interrupted: Callable[[], bool]) -> None:
         """Wait without leaving the group: fetching is paused, polling goes on.
@@ -133,7 +166,7 @@ class EventConsumer:
             BrokerError: as :meth:`poll`.
         """
         deadline = time.monotonic() + seconds
-        self._set_resting(True)
+        self.pause()
         try:
             while not interrupted() and (left := deadline - time.monotonic()) > 0:
                 self._commits.commit_if_due(self._consumer)
@@ -141,7 +174,7 @@ class EventConsumer:
                 if message is not None:
                     self._waiting.append(message)
         finally:
-            self._set_resting(False)
+            self.resume()
 
     def close(self, timeout: float = 10.0) -> bool:
         """Commit what is finished and leave the group.
@@ -155,7 +188,7 @@ class EventConsumer:
         """
         if self._closed:
             return True
-        self._closed = True
+        self._closed, self._membership.listener = True, None
         thread = threading.Thread(target=self._close, name="kafka-consumer-close", daemon=True)
         thread.start()
         thread.join(timeout)
@@ -174,9 +207,9 @@ class EventConsumer:
         self._joining = True
         self._consumer.subscribe(
             list(self.topics),
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
+            on_assign=self._membership.assigned,
+            on_revoke=self._membership.revoked,
+            on_lost=self._membership.lost,
         )
 
     def _hear(self) -> None:
@@ -215,7 +248,7 @@ class EventConsumer:
         topic, partition, offset = found.topic() or "", found.partition(), found.offset()
         if error.code() == KafkaError._PARTITION_EOF:
             if partition is not None and offset is not None:
-                self.positions[topic, partition] = offset
+                self._assignment.reach((topic, partition), offset)
         elif isinstance(explain_reading(error, topic), TopicMissing):
             self._missing.setdefault(topic, time.monotonic())
         else:
@@ -228,47 +261,10 @@ class EventConsumer:
                 del self._missing[topic]
                 self.offsets.partitions(topic)
 
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        places = {(item.topic, item.partition) for item in partitions}
-        if self._from_beginning:
-            for item in partitions:
-                if (item.topic, item.partition) not in self._begun:
-                    item.offset = OFFSET_BEGINNING
-        self._begun |= places
-        consumer.incremental_assign(partitions)
-        self.assigned |= places
-        if self._resting and partitions:
-            consumer.pause(partitions)
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._commits.commit_now(self._consumer)
-        self._forget(partitions)
-
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # Another member may have them already: a commit now would set it back.
-        log.warning(
-            "Group %s lost %d partitions: it was not heard of for too long. If handlers are slow, "
-            "raise max.poll.interval.ms through KAFKA_CLIENT_OPTIONS.",
-            self.group_id,
-            len(partitions),
-        )
-        self._forget(partitions)
-
-    def _forget(self, partitions: list[TopicPartition]) -> None:
-        places = {(item.topic, item.partition) for item in partitions}
-        self.assigned -= places
-        self._left |= places
-        for place in places:
-            self.positions.pop(place, None)
+    def _forget(self, places: set[Place]) -> None:
         self._waiting = deque(
             item for item in self._waiting if (item.topic, item.partition) not in places
         )
-
-    def _set_resting(self, resting: bool) -> None:
-        self._resting = resting
-        partitions = [TopicPartition(*place) for place in self.assigned]
-        if partitions:
-            (self._consumer.pause if resting else self._consumer.resume)(partitions)
 
     def _close(self) -> None:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from ..conf import settings
 from ..errors import (
@@ -17,6 +17,7 @@ from ..errors import (
     DuplicateHandler,
     UncallableHandler,
     UnknownGroup,
+    UnknownOrder,
     UnusableKey,
 )
 from .conditions import Change, Condition
@@ -26,6 +27,10 @@ from .groups import check_group
 from .topics import check_event_topic
 
 F = TypeVar("F", bound=Callable[[Event[Any]], object])
+
+Order = Literal["key", "partition", "none"]
+"""Which of a topic's messages are handled one after the other: those of one key, those of one
+partition, or none at all."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Handler:
         using: alias of the database that its effect and the inbox record go to.
         attempts: how often it is tried; None means the setting ``KAFKA_HANDLER_ATTEMPTS``.
         retry_on: exceptions worth another try; any other goes to the dead-letter topic at once.
+        order: which messages wait for each other.
+        transactional: its effects are in that database alone, so that many may share a transaction.
     """
 
     topic: str
@@ -98,6 +105,8 @@ class Handler:
     using: str = "default"
     attempts: int | None = None
     retry_on: tuple[type[Exception], ...] = (Exception,)
+    order: Order = "key"
+    transactional: bool = False
 
     @property
     def name(self) -> str:
@@ -164,12 +173,15 @@ class Registry:
             NotAContract: the contract is no subclass of :class:`EventData`.
             GroupNameError: the group's name cannot be used.
             UncallableHandler: the function does not take one argument.
+            UnknownOrder: its order is none that there is.
             DuplicateHandler: another handler has the same topic, type, version and group.
         """
         check_event_topic(handler.topic)
         require_contract(handler.contract, f"@handles({handler.topic!r}, …)")
         check_group(handler.group)
         _check_callable(handler)
+        if handler.order not in get_args(Order):
+            raise UnknownOrder(handler.name, handler.order, get_args(Order))
         for other in self.handlers:
             if other.claim() == handler.claim():
                 raise DuplicateHandler(handler.claim(), other.name, handler.name)
@@ -254,11 +266,14 @@ def handles(
     using: str = "default",
     attempts: int | None = None,
     retry_on: tuple[type[Exception], ...] = (Exception,),
+    order: Order = "key",
+    transactional: bool = False,
 ) -> Callable[[F], F]:
     """Declare that the decorated function handles a topic's events.
 
     The function runs inside ``transaction.atomic(using=using)`` together with the record that it
-    ran, so its effect in that database happens once per event and group.
+    ran, so its effect in that database happens once per event and group. Several run at a time in
+    threads of one process, as far as ``order`` allows.
 
     Args:
         topic: the Kafka topic to read.
@@ -267,6 +282,15 @@ def handles(
         using: alias of the database that the effect goes to.
         attempts: tries before the dead-letter topic; by default ``KAFKA_HANDLER_ATTEMPTS``.
         retry_on: exceptions that are worth another try.
+        order: ``"key"``: messages of one key run one after the other, in the order of their
+            partition; those without a key count as one key of each partition. ``"partition"``: so
+            do all messages of a partition. ``"none"``: each runs when it comes. Where handlers of
+            one topic and group differ, the strictest holds for all of them.
+        transactional: a promise that it has effects in that database only. Whole batches of
+            messages are then handled in one transaction, which is several times faster; if one
+            fails, all are rolled back and handled one by one. It holds for a topic whose handlers
+            in the group all promise it, on one database. Such a handler is called again for
+            messages that were not guilty, and ``transaction.on_commit`` raises in it.
 
     Raises:
         DeclarationError: see :meth:`Registry.add_handler`.
@@ -274,7 +298,11 @@ def handles(
 
     def register(function: F) -> F:
         chosen = settings.default_group if group is None else group
-        registry.add_handler(Handler(topic, contract, chosen, function, using, attempts, retry_on))
+        registry.add_handler(
+            Handler(
+                topic, contract, chosen, function, using, attempts, retry_on, order, transactional
+            )
+        )
         return function
 
     return register

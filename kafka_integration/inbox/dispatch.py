@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from enum import Enum
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..events.contract import EventData
 from ..events.envelope import Attributes, Event, Message
 from ..events.registry import Handler
 from ..events.serialisation import decode
+from .hooks import refusing_hooks
 from .store import Identity, record_done
 
 log = logging.getLogger(__name__)
@@ -56,11 +58,10 @@ def choose(message: Message, handlers: Sequence[Handler]) -> Handler | None:
         raise UndecodableMessage(
             f"The name of a header is not UTF-8, so no header can be read: {unreadable}."
         )
-    attributes = Attributes.of(message)
     here = [handler for handler in handlers if handler.topic == message.topic]
-    wanted = attributes.type or _only_type(here)
+    wanted = message.header("ce_type") or _only_type(here)
     of_type = [handler for handler in here if handler.contract.type_name() == wanted]
-    return _of_version(message, attributes, of_type) if of_type else None
+    return _of_version(message, of_type) if of_type else None
 
 
 def read(message: Message, handler: Handler, who: Identity) -> Event[Any]:
@@ -112,13 +113,15 @@ def call(handler: Handler, event: Event[Any]) -> None:
     """Call the handler inside the transaction that is open on its database.
 
     Raises:
+        HookRefused: it is declared transactional and registered an on_commit hook.
         TransactionManagementError: it left the transaction unable to commit.
         ConnectionLost: the database was lost under it.
     """
     who = f"Handler {handler.name}"
     forget_past_errors()
     try:
-        handler.function(event)
+        with refusing_hooks(handler.using, who) if handler.transactional else nullcontext():
+            handler.function(event)
     except Exception as error:
         require_own_fault(error, handler.using, who)
         raise
@@ -158,13 +161,14 @@ def _only_type(handlers: Sequence[Handler]) -> str:
     return types[0] if types else ""
 
 
-def _of_version(message: Message, attributes: Attributes, handlers: Sequence[Handler]) -> Handler:
+def _of_version(message: Message, handlers: Sequence[Handler]) -> Handler:
     by_version = {handler.contract.event_version: handler for handler in handlers}
     said = message.header("ce_dataversion")
     if said is None and len(by_version) == 1:
         return handlers[0]
-    if attributes.version in by_version:
-        return by_version[attributes.version]
+    version = Attributes.of(message).version
+    if version in by_version:
+        return by_version[version]
     known = ", ".join(str(version) for version in sorted(by_version))
     found = "without ce_dataversion" if said is None else f"of version {said[:40]!r}"
     raise UnknownVersion(

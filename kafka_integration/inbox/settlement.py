@@ -1,50 +1,45 @@
-"""One message from its first try to its end: handled, given up, or left to another consumer."""
+"""One step of a message towards its end: a try, or its burial. Nothing here waits."""
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import time
+from collections.abc import Callable, Hashable, Sequence
 
-from .. import signals
-from ..broker.consumer import EventConsumer
-from ..conf import settings
 from ..database import close_connections, is_outage
-from ..errors import BrokerError, DeadLetterRefused, MessageError, RecordLocked
+from ..errors import BrokerError, DeadLetterRefused
 from ..events.envelope import Message
 from ..events.registry import Handler
+from .batch import dispatch_all
+from .batch_size import BatchSize
 from .dead_letters import DeadLetters, Failure
-from .dispatch import Outcome, choose, dispatch
-from .retry import GiveUp, Policy, decide, pause
+from .dispatch import Outcome, dispatch
+from .job import Again, Back, Bury, Done, Job, Turns, Verdict
+from .policy import handler_for, is_broker_error, is_database_outage, policy_of
+from .retry import GiveUp, decide, pause
 from .store import Identity, identity, is_recorded, record_dead
 from .trace import described, worth_showing
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _OUTAGE_BACKOFF = 0.5
 _OUTAGE_MAXIMUM = 30.0
-
-
-class Abandoned(Exception):
-    """Raised when a message must be left unfinished: we stop, or its partition left us."""
+_MOST_TOGETHER = 200
+_DATABASE_AWAY = "The database is away"
 
 
 class Settler:
-    """Brings messages to their end, one after the other.
+    """Decides what follows each step of a message.
 
-    Waiting never stops the polling (see :meth:`EventConsumer.rest`), so that a policy may be as
-    patient as it likes without costing the consumer its partitions.
+    :meth:`handle` may run in several threads at a time; :meth:`bury` belongs to the one thread
+    that owns the dead letters' producer.
 
     Args:
         group: the consumer group.
         handlers: its handlers.
-        consumer: where the messages come from.
         dead_letters: where those go that cannot be handled.
-        origin: see :func:`kafka_integration.inbox.store.identity`.
-        stopped: tells whether we are asked to end.
+        stopped: asked between two messages of a batch that is handled one by one.
         random: returns a number from 0 up to 1.
     """
 
@@ -52,169 +47,176 @@ class Settler:
         self,
         group: str,
         handlers: Sequence[Handler],
-        consumer: EventConsumer,
         dead_letters: DeadLetters,
         *,
-        origin: Callable[[Message], str],
-        stopped: Callable[[], bool],
+        stopped: Callable[[], bool] = lambda: False,
         random: Callable[[], float] = random.random,
     ) -> None:
+        self.batch_size = BatchSize(_MOST_TOGETHER)
+        self._stopped = stopped
         self._group = group
         self._handlers = handlers
-        self._consumer = consumer
         self._dead_letters = dead_letters
-        self._origin = origin
-        self._stopped = stopped
         self._random = random
 
-    def settle(self, message: Message) -> Outcome | None:
-        """Handle ``message``, trying again as its handler's policy says.
+    def handle(self, job: Job) -> Verdict:
+        """Try a message once, in the transaction of its effect.
 
         Returns:
-            What became of it, committed; or None if it was abandoned and must not be finished.
-
-        Raises:
-            BrokerError: the consumer cannot go on; the message is unfinished.
+            :class:`Done` if that is committed, :class:`Again` if another try follows,
+            :class:`Bury` if the message is given up.
         """
+        if job.failure is not None:
+            return Bury()
         try:
-            who = self._name(message)
-            return self._settle(message, who)
-        except Abandoned:
-            log.info("Group %s leaves %s unfinished.", self._group, message.place())
-            return None
+            who = self._name(job)
+        except BrokerError as error:
+            return self._wait(job, "Kafka does not tell the topic's id", error, everybody=True)
+        try:
+            outcome = dispatch(job.message, self._handlers, who, job.attempt)
+        except Exception as error:  # noqa: BLE001  # whatever a handler raises is judged here
+            return self._judge(job, error)
+        return Done(outcome)
 
-    def _settle(self, message: Message, who: Identity) -> Outcome:
-        policy = policy_of(handler_for(message, self._handlers))
-        attempt = 1
-        while True:
-            try:
-                return self._dispatch(message, who, attempt)
-            except Abandoned:
-                raise
-            except Exception as error:  # noqa: BLE001  # whatever a handler raises is judged here
-                decision = decide(policy, attempt, error, self._random)
-                if isinstance(decision, GiveUp):
-                    failure = Failure(self._group, decision.reason, attempt, error)
-                    self._tell(message, failure)
-                    return self._bury(message, who, failure)
-                self._announce(message, attempt, error, decision.pause)
-            self._rest(message, decision.pause)
-            attempt += 1
+    def handle_all(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """Try messages that may share a transaction in one; if it fails, one by one.
 
-    def _name(self, message: Message) -> Identity:
-        def name() -> Identity:
-            return identity(self._group, message, self._origin)
-
-        return self._insist(message, name, is_broker_error, "Kafka does not tell the topic's id")
-
-    def _dispatch(self, message: Message, who: Identity, attempt: int) -> Outcome:
-        def handle() -> Outcome:
-            return dispatch(message, self._handlers, who, attempt)
-
-        return self._insist(message, handle, is_database_outage, "The database is away")
-
-    def _bury(self, message: Message, who: Identity, failure: Failure) -> Outcome:
-        """Send a dead letter, then record it. In this order: a letter twice beats none at all."""
-        handler = handler_for(message, self._handlers)
-        reason = failure.text()
-
-        def known() -> bool:
-            return is_recorded(who, handler.using)
-
-        def record() -> bool:
-            return record_dead(
-                who,
-                message,
-                using=handler.using,
-                handler=handler.name,
-                attempts=failure.attempts,
-                error=reason,
+        Returns:
+            A verdict for each. Those behind one of their lane that is not done did not run.
+        """
+        shared = jobs[0].batch is not None
+        started, computed = time.monotonic(), time.thread_time()
+        verdicts = [self.handle(jobs[0])] if len(jobs) == 1 else self._together(jobs)
+        if shared:
+            self.batch_size.took(
+                len(jobs), time.monotonic() - started, time.thread_time() - computed
             )
+        return verdicts
 
-        away = "The database is away"
-        if self._insist(message, known, is_database_outage, away):
-            return Outcome.DUPLICATE
-        refusal = self._send(message, failure)
-        if refusal is not None:
-            log.error("Group %s at %s: %s", self._group, message.place(), refusal)
-            reason = f"{reason}\n{refusal}"
-        self._insist(message, record, is_database_outage, away)
-        signals.message_dead.send(
-            sender=type(self),
-            group=self._group,
-            message=message,
-            reason=reason,
-            letter=refusal is None,
+    def _together(self, jobs: Sequence[Job]) -> list[Verdict]:
+        try:
+            named = [(job.message, self._name(job)) for job in jobs]
+            outcomes = dispatch_all(named, self._handlers, Turns(jobs))
+        except Exception as error:  # noqa: BLE001  # whoever is guilty will be found alone
+            self.batch_size.failed()
+            return self._one_by_one(jobs, error)
+        return [Done(outcome) for outcome in outcomes]
+
+    def _one_by_one(self, jobs: Sequence[Job], error: Exception) -> list[Verdict]:
+        log.debug(
+            "Group %s: a batch of %d was rolled back: %s", self._group, len(jobs), described(error)
         )
-        return Outcome.DEAD
+        waits: set[Hashable] = set()
+        everybody = False
+        verdicts: list[Verdict] = []
+        turns = Turns(jobs)
+        for job in jobs:
+            if everybody or job.lane in waits or self._stopped():
+                verdicts.append(Back())
+                continue
+            turns(job.message)
+            verdict = self.handle(job)
+            verdicts.append(verdict)
+            if not isinstance(verdict, Done):
+                waits.add(job.lane)
+            everybody = isinstance(verdict, Again) and verdict.everybody
+        return verdicts
 
-    def _send(self, message: Message, failure: Failure) -> DeadLetterRefused | None:
-        """Send a dead letter; return why its topic will never take it, if it will not.
+    def bury(self, job: Job) -> Verdict:
+        """Send a dead letter, then record it. In this order: a letter twice beats none at all.
 
-        To wait for that topic would hold the group for ever, and the record keeps the bytes too.
+        Returns:
+            :class:`Done`, or :class:`Again` where Kafka or the database does not take it now.
         """
+        if job.failure is None or job.who is None:
+            raise ValueError(f"{job.message.place()} was not given up.")
         try:
-            self._insist(
-                message,
-                lambda: self._dead_letters.send(message, failure),
-                is_broker_error,
-                f"The dead-letter topic does not take the message ({failure.text()})",
+            return self._bury(job, job.who, job.failure)
+        except Exception as error:
+            if is_database_outage(error):
+                return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
+            if not is_broker_error(error):
+                raise
+            told = job.failure.text()
+            return self._wait(
+                job, f"The dead-letter topic does not take the message ({told})", error
             )
-        except DeadLetterRefused as refusal:
-            return refusal
-        return None
 
-    def _insist(
-        self,
-        message: Message,
-        action: Callable[[], T],
-        passes: Callable[[BaseException], bool],
-        trouble: str,
-    ) -> T:
-        """Do ``action`` until it is done, however long a trouble that passes may take.
+    def outage_pause(self, failures: int) -> float:
+        """Return the seconds to wait after so many failures in a row that nobody is guilty of."""
+        return pause(failures, _OUTAGE_BACKOFF, _OUTAGE_MAXIMUM, self._random)
 
-        Raises:
-            Abandoned: we stop, or the message's partition left us meanwhile.
+    def _name(self, job: Job) -> Identity:
+        if job.who is None:
+            job.who = identity(self._group, job.message, lambda _: job.origin())
+        return job.who
+
+    def _judge(self, job: Job, error: Exception) -> Verdict:
+        if is_database_outage(error):
+            return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
+        policy = policy_of(handler_for(job.message, self._handlers))
+        decision = decide(policy, job.attempt, error, self._random)
+        if isinstance(decision, GiveUp):
+            job.failure = Failure(self._group, decision.reason, job.attempt, error)
+            self._tell(job.message, job.failure)
+            return Bury()
+        self._announce(job, error, decision.pause)
+        failed, job.attempt, job.troubles = job.attempt, job.attempt + 1, 0
+        return Again(decision.pause, error, failed)
+
+    def _bury(self, job: Job, who: Identity, failure: Failure) -> Verdict:
+        handler = handler_for(job.message, self._handlers)
+        if not job.sent and is_recorded(who, handler.using):
+            return Done(Outcome.DUPLICATE)
+        self._send(job, failure)
+        reason = failure.text() if job.refusal is None else f"{failure.text()}\n{job.refusal}"
+        record_dead(
+            who,
+            job.message,
+            using=handler.using,
+            handler=handler.name,
+            attempts=failure.attempts,
+            error=reason,
+        )
+        return Done(Outcome.DEAD, reason, letter=job.refusal is None)
+
+    def _send(self, job: Job, failure: Failure) -> None:
+        """Send a dead letter, unless it is out or its topic will never take it.
+
+        To wait for that topic would hold the key for ever, and the record keeps the bytes too.
         """
-        failures = 0
-        while True:
-            try:
-                return action()
-            except Exception as error:
-                if not passes(error):
-                    raise
-                failures += 1
-                self._wait(message, failures, trouble, error)
+        if job.sent:
+            return
+        try:
+            self._dead_letters.send(job.message, failure)
+        except DeadLetterRefused as refusal:
+            log.error("Group %s at %s: %s", self._group, job.message.place(), refusal)
+            job.refusal = refusal
+        job.sent = True
+        job.troubles = 0
 
-    def _wait(self, message: Message, failures: int, trouble: str, error: Exception) -> None:
-        seconds = pause(failures, _OUTAGE_BACKOFF, _OUTAGE_MAXIMUM, self._random)
+    def _wait(self, job: Job, trouble: str, error: Exception, *, everybody: bool = False) -> Again:
+        job.troubles += 1
+        seconds = self.outage_pause(job.troubles)
         log.warning(
             "Group %s waits %.1f s at %s and counts no attempt. %s: %s",
             self._group,
             seconds,
-            message.place(),
+            job.message.place(),
             trouble,
             error,
         )
         close_connections()
-        self._rest(message, seconds)
+        return Again(seconds, everybody=everybody)
 
-    def _announce(self, message: Message, attempt: int, error: Exception, seconds: float) -> None:
+    def _announce(self, job: Job, error: Exception, seconds: float) -> None:
         log.warning(
             "Group %s: try %d of %s failed, again in %.1f s: %s",
             self._group,
-            attempt,
-            message.place(),
+            job.attempt,
+            job.message.place(),
             seconds,
             described(error),
-        )
-        signals.message_failed.send(
-            sender=type(self),
-            group=self._group,
-            message=message,
-            attempt=attempt,
-            error=error,
-            pause=seconds,
         )
 
     def _tell(self, message: Message, failure: Failure) -> None:
@@ -229,40 +231,3 @@ class Settler:
             failure.text(),
             exc_info=trace,
         )
-
-    def _rest(self, message: Message, seconds: float) -> None:
-        self._consumer.rest(seconds, self._stopped)
-        if self._stopped() or not self._consumer.owns(message):
-            raise Abandoned
-
-
-def handler_for(message: Message, handlers: Sequence[Handler]) -> Handler:
-    """Return the message's handler; where it has none, the first of its topic stands in.
-
-    The stand-in gives the policy and the database for what is recorded of the message.
-    """
-    try:
-        chosen = choose(message, handlers)
-    except MessageError:
-        chosen = None
-    return chosen or next(handler for handler in handlers if handler.topic == message.topic)
-
-
-def policy_of(handler: Handler) -> Policy:
-    """Return how often and how patiently ``handler`` is tried."""
-    return Policy(
-        attempts=settings.handler_attempts if handler.attempts is None else handler.attempts,
-        backoff=settings.handler_backoff_seconds,
-        maximum=settings.handler_backoff_max_seconds,
-        retry_on=handler.retry_on,
-    )
-
-
-def is_broker_error(error: BaseException) -> bool:
-    """Tell whether Kafka did not do what was asked of it and may do it later."""
-    return isinstance(error, BrokerError) and not isinstance(error, DeadLetterRefused)
-
-
-def is_database_outage(error: BaseException) -> bool:
-    """Tell whether the database, not the message, is why something failed."""
-    return isinstance(error, RecordLocked) or is_outage(error)

@@ -1,43 +1,47 @@
-"""The consumer's loop: poll, settle, finish; between messages, what an operator asked for."""
+"""Runs one group: the consumer in this thread, its handlers in a pool of others."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
+
+from django.db import connections
 
 from .. import signals
 from ..broker.admin import TopicAdmin
 from ..broker.backlog import Backlog
 from ..broker.consumer import EventConsumer
 from ..conf import settings
-from ..database import close_connections, close_stale_connections, is_outage
-from ..errors import ConfigurationError, DeclarationError, TopicMissing
-from ..events.envelope import Message
+from ..database import close_connections
+from ..errors import ConfigurationError, DeclarationError, HandlersLeft, TopicMissing
 from ..events.registry import Handler, registry
 from ..events.topics import dead_letter_topic
+from ..flag import Flag
+from .consumption import Consumption
 from .dead_letters import DeadLetters
 from .dispatch import Outcome
+from .job import Job
 from .origin import Origins
 from .parked import ParkedRecords
+from .parked_turns import ParkedTurns
+from .pool import Pool
 from .settlement import Settler
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.2
-_PARKED_EVERY = 1.0
-_OUTAGE_SECONDS = 5.0
 _TOPIC_SECONDS = 2.0
+_USUAL_WORKERS = 4
+_LEAVE_SECONDS = 12.0
 
 
 class Worker:
-    """Runs one group's handlers, one message at a time.
+    """Runs one group's handlers, several at a time.
 
     Args:
         group: the consumer group.
+        workers: how many handlers run at a time; None means ``KAFKA_CONSUME_WORKERS``.
         drain: end when all is handled that stood in the topics at the start, and no parked record
             is due.
         max_messages: end after so many messages.
@@ -46,7 +50,7 @@ class Worker:
 
     Raises:
         UnknownGroup: no handler belongs to the group.
-        ConfigurationError: ``KAFKA_ENABLED`` is off.
+        ConfigurationError: ``KAFKA_ENABLED`` is off, or there would be no worker.
         DeclarationError: a handler is a coroutine function.
     """
 
@@ -54,6 +58,7 @@ class Worker:
         self,
         group: str,
         *,
+        workers: int | None = None,
         drain: bool = False,
         max_messages: int | None = None,
         from_beginning: bool = False,
@@ -61,20 +66,19 @@ class Worker:
         self.group = group
         self.handlers = _usable(registry.handlers_of(group))
         self.topics = sorted({handler.topic for handler in self.handlers})
+        self.workers = _number_of_workers(workers, self.handlers)
         self.outcomes: Counter[Outcome] = Counter()
         self.retried: Counter[Outcome] = Counter()
         self._drain = drain
         self._max_messages = max_messages
         self._from_beginning = from_beginning
-        self._stopping = threading.Event()
-        self._parked = ParkedRecords(group, self.handlers)
-        self._parked_at = 0.0
+        self._stopping = Flag()
 
     def stop(self) -> None:
-        """End :meth:`run` after the current message; a pause before a retry ends at once.
+        """End :meth:`run` once the handlers that run now are done, and commit.
 
-        A message that waits for a retry is left uncommitted and comes again. Safe to call from a
-        signal handler and from any thread.
+        What waits, for its turn or for a retry, is left uncommitted and comes again. Safe to call
+        from a signal handler and from any thread.
         """
         self._stopping.set()
 
@@ -84,80 +88,83 @@ class Worker:
         Raises:
             TopicMissing: a topic or its dead-letter topic does not exist.
             BrokerError: Kafka does not answer at the start, or refuses us.
+            HandlersLeft: handlers were still at work when it had to end.
         """
         admin = TopicAdmin()
         self._require_topics(admin)
-        consumer = EventConsumer(
-            self.topics, self.group, from_beginning=self._from_beginning, watch_ends=self._drain
-        )
-        dead_letters = DeadLetters()
-        settler = Settler(
+        pool = self._pool()
+        parked = ParkedTurns(self.group, ParkedRecords(self.group, self.handlers), pool.submit)
+        self.retried = parked.outcomes
+        consumption = Consumption(
             self.group,
             self.handlers,
-            consumer,
-            dead_letters,
-            origin=Origins(admin),
+            pool,
+            Origins(admin),
+            parked,
+            outcomes=self.outcomes,
             stopped=self._stopping.is_set,
+            max_messages=self._max_messages,
+            sender=type(self),
         )
+        consumer = EventConsumer(
+            self.topics,
+            self.group,
+            from_beginning=self._from_beginning,
+            watch_ends=self._drain,
+            listener=consumption,
+        )
+        self._run(consumer, consumption, pool)
+
+    def _run(self, consumer: EventConsumer, consumption: Consumption, pool: Pool) -> None:
+        seconds = settings.consume_drain_seconds
+        left: list[Job] = []
+        patience = 0.0
         try:
-            self._loop(consumer, settler, dead_letters)
+            backlog = self._backlog(consumer)
+            signals.consumer_started.send(sender=type(self), group=self.group)
+            pool.start()
+            consumption.run(consumer, backlog)
+            left = self._finish(consumption, pool, seconds)
+            patience = 0.0 if left else _LEAVE_SECONDS
+        except (Exception, SystemExit):
+            # Not for KeyboardInterrupt: who presses it twice means at once.
+            self._finish(consumption, pool, seconds)
+            raise
         finally:
             consumer.close()
-            dead_letters.close()
+            pool.end(patience)
             close_connections()
+        if left:
+            raise HandlersLeft(self.group, [job.message.place() for job in left], seconds)
 
-    def _loop(self, consumer: EventConsumer, settler: Settler, dead_letters: DeadLetters) -> None:
-        backlog = self._backlog(consumer)
-        signals.consumer_started.send(sender=type(self), group=self.group)
-        while not self._stopping.is_set() and not self._reached_limit():
-            signals.consumer_turned.send(sender=type(self), group=self.group)
-            dead_letters.poll()
-            busy = self._run_parked()
-            if not busy and backlog is not None and backlog.is_cleared():
-                return
-            message = consumer.poll(0 if busy else _POLL_SECONDS)
-            if message is not None:
-                self._settle(message, consumer, settler)
+    def _finish(self, consumption: Consumption, pool: Pool, seconds: float) -> list[Job]:
+        """Let the handlers end that run now; return those that did not."""
+        pool.stop()
+        left = consumption.drain(seconds)
+        waiting = pool.in_flight()[0]
+        if waiting:
+            log.info("Group %s leaves %d messages unfinished.", self.group, waiting)
+        return left
 
-    def _settle(self, message: Message, consumer: EventConsumer, settler: Settler) -> None:
-        close_stale_connections()
-        outcome = settler.settle(message)
-        close_stale_connections()
-        if outcome is None:
-            return
-        consumer.finished(message)
-        self.outcomes[outcome] += 1
-        signals.message_handled.send(
-            sender=type(self), group=self.group, message=message, outcome=outcome
+    def _pool(self) -> Pool:
+        letters = DeadLetters()
+        stopped = self._stopping.is_set
+        settler = Settler(self.group, self.handlers, letters, stopped=stopped)
+        return Pool(
+            settler.handle_all,
+            settler.bury,
+            letters,
+            settler.outage_pause,
+            stopped=stopped,
+            workers=self.workers,
+            batches=settler.batch_size,
+            name=f"kafka-{self.group}",
         )
-
-    def _run_parked(self) -> bool:
-        """Run one parked record if one is due; return whether to look again at once."""
-        if time.monotonic() < self._parked_at:
-            return False
-        close_stale_connections()
-        try:
-            outcome = self._parked.run_one()
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            log.warning("Group %s cannot look for parked records: %s", self.group, error)
-            close_connections()
-            self._parked_at = time.monotonic() + _OUTAGE_SECONDS
-            return False
-        if outcome is None:
-            self._parked_at = time.monotonic() + _PARKED_EVERY
-            return False
-        self.retried[outcome] += 1
-        return True
 
     def _backlog(self, consumer: EventConsumer) -> Backlog | None:
         if not self._drain:
             return None
         return Backlog(consumer, from_beginning=self._from_beginning)
-
-    def _reached_limit(self) -> bool:
-        return self._max_messages is not None and self.outcomes.total() >= self._max_messages
 
     def _require_topics(self, admin: TopicAdmin) -> None:
         wanted = [name for topic in self.topics for name in (topic, dead_letter_topic(topic))]
@@ -179,3 +186,17 @@ def _usable(handlers: Sequence[Handler]) -> list[Handler]:
                 "asgiref.sync.async_to_sync."
             )
     return list(handlers)
+
+
+def _number_of_workers(asked: int | None, handlers: Sequence[Handler]) -> int:
+    number = settings.consume_workers if asked is None else asked
+    if number < 0 or asked == 0:
+        raise ConfigurationError(
+            f"{number} workers cannot handle anything. Give --workers or KAFKA_CONSUME_WORKERS a "
+            "number from 1, or leave both out."
+        )
+    if number:
+        return number
+    # SQLite lets one connection write at a time, and the others find it busy.
+    vendors = {connections[handler.using].vendor for handler in handlers}
+    return 1 if "sqlite" in vendors else _USUAL_WORKERS

@@ -142,7 +142,7 @@ def test_a_partition_that_was_taken_away_is_committed_first_and_then_not_ours(
     consumer = make()
     first, second = take(consumer, 2)
     consumer.finished(first)
-    consumer._on_revoke(consumer._consumer, [TopicPartition(topic, 0)])
+    consumer._membership.revoked(consumer._consumer, [TopicPartition(topic, 0)])
     assert committed(broker, topic) == 1
     assert not consumer.owns(second)
     consumer.finished(second)
@@ -156,7 +156,7 @@ def test_after_a_loss_nothing_is_committed(
     produce(b"1")
     consumer = make(commit_interval=60.0)
     first = take(consumer, 1)[0]
-    consumer._on_lost(consumer._consumer, [TopicPartition(topic, 0)])
+    consumer._membership.lost(consumer._consumer, [TopicPartition(topic, 0)])
     assert not consumer.owns(first)
     consumer.finished(first)
     consumer.close()
@@ -224,3 +224,73 @@ def test_a_backlog_that_another_member_clears(make: Make, produce: Callable[...,
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert not idle.assigned
+
+
+class Listener:
+    """Finishes a message when it hears that its partition leaves."""
+
+    def __init__(self) -> None:
+        self.on_leaving: Callable[[], None] = lambda: None
+        self.heard: list[tuple[str, set[tuple[str, int]]]] = []
+
+    def leaving(self, places: set[tuple[str, int]]) -> None:
+        self.heard.append(("leaving", places))
+        self.on_leaving()
+
+    def lost(self, places: set[tuple[str, int]]) -> None:
+        self.heard.append(("lost", places))
+
+
+def test_several_at_a_time_are_committed_up_to_the_first_that_is_open(
+    make: Make, produce: Callable[..., None], broker: str, topic: str
+) -> None:
+    produce(b"1", b"2", b"3")
+    consumer = make()
+    taken = [consumer.take(message) for message in take(consumer, 3)]
+    consumer.release(taken[0])
+    consumer.release(taken[2])
+    consumer.close()
+    assert committed(broker, topic) == 1
+
+
+def test_what_ends_while_a_partition_leaves_is_committed_and_what_ends_later_is_not(
+    make: Make, produce: Callable[..., None], broker: str, topic: str
+) -> None:
+    produce(b"1", b"2")
+    listener = Listener()
+    consumer = make(listener=listener)
+    first, second = [consumer.take(message) for message in take(consumer, 2)]
+    listener.on_leaving = lambda: consumer.release(first)
+    consumer._membership.revoked(consumer._consumer, [TopicPartition(topic, 0)])
+    assert listener.heard == [("leaving", {(topic, 0)})]
+    assert committed(broker, topic) == 1
+    consumer.release(second)
+    consumer.close()
+    assert committed(broker, topic) == 1
+
+
+def test_of_a_lost_partition_the_listener_hears_and_nothing_is_committed(
+    make: Make, produce: Callable[..., None], broker: str, topic: str
+) -> None:
+    produce(b"1")
+    listener = Listener()
+    consumer = make(listener=listener, commit_interval=60.0)
+    [first] = [consumer.take(message) for message in take(consumer, 1)]
+    consumer._membership.lost(consumer._consumer, [TopicPartition(topic, 0)])
+    consumer.release(first)
+    consumer.close()
+    assert listener.heard == [("lost", {(topic, 0)})]
+    assert committed(broker, topic) < 0
+
+
+def test_while_paused_nothing_comes_and_nothing_is_skipped(
+    make: Make, produce: Callable[..., None]
+) -> None:
+    produce(b"1", b"2", b"3")
+    consumer = make()
+    [first] = take(consumer, 1)
+    consumer.pause()
+    assert [consumer.poll(0.1) for _ in range(10)] == [None] * 10
+    consumer.resume()
+    assert [message.offset for message in take(consumer, 2)] == [1, 2]
+    assert consumer.owns(first)

@@ -1,6 +1,8 @@
 """The sample's declarations; the topic comes from the environment, one a test.
 
-``SAMPLE_PAUSE`` makes the handler slow, so that a test can kill its process in mid-batch.
+``SAMPLE_PAUSE`` makes the handler slow, so that a test can kill its process in mid-batch, and
+``SAMPLE_HANG`` names a lane whose handler never ends. With ``SAMPLE_TRANSACTIONAL`` many messages
+share a transaction.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from .models import Effect, Sample
 
 TOPIC = os.environ.get("SAMPLE_TOPIC", "sample.created.json")
 PAUSE = float(os.environ.get("SAMPLE_PAUSE", "0"))
+HANG = os.environ.get("SAMPLE_HANG", "")
+TRANSACTIONAL = bool(os.environ.get("SAMPLE_TRANSACTIONAL"))
 
 
 class SampleCreated(EventData):
@@ -31,8 +35,8 @@ def lane(sample: Sample) -> str:
 publishes(Sample, SampleCreated, topic=TOPIC, when=created, key=lane)
 
 
-@handles(TOPIC, SampleCreated, group="sample")
+@handles(TOPIC, SampleCreated, group="sample", transactional=TRANSACTIONAL)
 def take_effect(event: Event[SampleCreated]) -> None:
     """Write one row for each call."""
-    time.sleep(PAUSE)
+    time.sleep(3600 if event.data.lane == HANG else PAUSE)
     Effect.objects.create(lane=event.data.lane, number=event.data.number, event_id=event.id)

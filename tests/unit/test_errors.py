@@ -52,7 +52,8 @@ def test_what_an_error_is_given_it_keeps_and_tells(error: type[KafkaIntegrationE
         return
     names = list(inspect.signature(error).parameters)
     given = {name: 7 if name in ("size", "limit", "seconds") else f"<{name}>" for name in names}
-    lists = {name: [f"<{name}>"] for name in ("events", "fields", "known", "problems", "topics")}
+    many = ("events", "fields", "known", "places", "problems", "topics")
+    lists = {name: [f"<{name}>"] for name in many}
     made = error(**given | {name: value for name, value in lists.items() if name in given})
     for name in names:
         assert hasattr(made, name)

@@ -25,6 +25,7 @@ from kafka_integration.errors import (
     DuplicateHandler,
     TopicNameError,
     UnknownGroup,
+    UnknownOrder,
 )
 from kafka_integration.events.registry import Registry, registry
 from mediajira.campaigns.models import Campaign
@@ -187,6 +188,12 @@ def test_without_a_group_it_is_the_settings(settings: Settings) -> None:
     settings.KAFKA_DEFAULT_GROUP = "ours"
     handles("a.b.json", Moved)(one)
     assert [found.function for found in registry.handlers_of("ours")] == [one]
+
+
+def test_an_order_that_there_is_not_is_refused_with_the_known() -> None:
+    with pytest.raises(UnknownOrder, match=r"order='keys'\. Write one of key, partition, none\."):
+        handles("a.b.json", Moved, order="keys")(one)  # type: ignore[arg-type]  # that is the point
+    assert registry.handlers == []
 
 
 def test_a_handler_stays_a_function() -> None:

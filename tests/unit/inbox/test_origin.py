@@ -30,8 +30,8 @@ class Cluster:
 def test_each_partition_asks_once_while_offsets_grow() -> None:
     cluster = Cluster()
     origins = Origins(cast(TopicAdmin, cluster))
-    found = [origins(message(offset=offset)) for offset in (5, 6, 9)]
-    found.append(origins(replace(message(offset=0), partition=2)))
+    found = [origins.of(message(offset=offset))() for offset in (5, 6, 9)]
+    found.append(origins.of(replace(message(offset=0), partition=2))())
     assert found == ["c/t1"] * 4
     assert cluster.asked == 2
 
@@ -39,8 +39,18 @@ def test_each_partition_asks_once_while_offsets_grow() -> None:
 def test_a_topic_made_anew_is_another_origin() -> None:
     cluster = Cluster()
     origins = Origins(cast(TopicAdmin, cluster))
-    assert origins(message(offset=0)) == "c/t1"
+    assert origins.of(message(offset=0))() == "c/t1"
     cluster.made = 2
-    assert origins(message(offset=0)) == "c/t2"
-    assert origins(message(offset=1)) == "c/t2"
+    assert origins.of(message(offset=0))() == "c/t2"
+    assert origins.of(message(offset=1))() == "c/t2"
     assert message().topic == TOPIC
+
+
+def test_what_was_read_before_keeps_the_origin_it_had() -> None:
+    cluster = Cluster()
+    origins = Origins(cast(TopicAdmin, cluster))
+    old = origins.of(message(offset=3))
+    assert old() == "c/t1"
+    cluster.made = 2
+    assert origins.of(message(offset=0))() == "c/t2"
+    assert old() == "c/t1"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from math import inf
 from typing import Any, cast
 
 import psycopg
 import pytest
 from django.db import OperationalError
-from django.dispatch import Signal
 
-from kafka_integration import Event, signals
-from kafka_integration.broker.consumer import EventConsumer
+from kafka_integration import Event
+from kafka_integration.broker.assignment import Taken
 from kafka_integration.errors import (
     BrokerUnavailable,
     DeadLetterRefused,
@@ -23,32 +24,17 @@ from kafka_integration.errors import (
 )
 from kafka_integration.events.envelope import Message
 from kafka_integration.events.registry import Handler
+from kafka_integration.inbox import settlement
 from kafka_integration.inbox.dead_letters import DeadLetters, Failure, headers
 from kafka_integration.inbox.dispatch import Outcome
+from kafka_integration.inbox.job import Again, Back, Bury, Done, Job
 from kafka_integration.inbox.settlement import Settler
+from kafka_integration.inbox.store import record_dead
 from kafka_integration.models import InboxRecord, InboxStatus
 
 from .messages import GROUP, handler, ignore, message, origin
 
 pytestmark = pytest.mark.django_db
-
-
-class Consumer:
-    """Notes how long it rested; loses the partition, or is stopped, when told to."""
-
-    def __init__(self) -> None:
-        self.rests: list[float] = []
-        self.leave_after: int | None = None
-        self.stop_after: int | None = None
-
-    def rest(self, seconds: float, interrupted: Callable[[], bool]) -> None:
-        self.rests.append(seconds)
-
-    def owns(self, message: Message) -> bool:
-        return self.leave_after is None or len(self.rests) < self.leave_after
-
-    def stopped(self) -> bool:
-        return self.stop_after is not None and len(self.rests) >= self.stop_after
 
 
 class Letters:
@@ -67,22 +53,33 @@ class Letters:
 
 
 class Road:
-    """A settler and what surrounds it."""
+    """A settler, driven as the worker drives it, without the waiting."""
 
     def __init__(self, *handlers: Handler, asks: Callable[[Message], str] = origin) -> None:
-        self.consumer, self.letters = Consumer(), Letters()
-        self.settler = Settler(
-            GROUP,
-            handlers,
-            cast(EventConsumer, self.consumer),
-            cast(DeadLetters, self.letters),
-            origin=asks,
-            stopped=self.consumer.stopped,
-            random=lambda: 1.0,
-        )
+        self.letters = Letters()
+        self.rests: list[float] = []
+        self.agains: list[Again] = []
+        self.asks = asks
+        self.settler = Settler(GROUP, handlers, cast(DeadLetters, self.letters), random=lambda: 1.0)
 
-    def settle(self, found: Message) -> Outcome | None:
-        return self.settler.settle(found)
+    def job(self, found: Message) -> Job:
+        return Job(Taken(found, 1), "lane", lambda: self.asks(found))
+
+    def settle(self, found: Message) -> Outcome:
+        return self.end(found).outcome
+
+    def end(self, found: Message) -> Done:
+        job = self.job(found)
+        verdict = self.settler.handle(job)
+        while not isinstance(verdict, Done):
+            if isinstance(verdict, Bury):
+                verdict = self.settler.bury(job)
+                continue
+            assert isinstance(verdict, Again)
+            self.rests.append(verdict.pause)
+            self.agains.append(verdict)
+            verdict = self.settler.handle(job)
+        return verdict
 
 
 class Failing:
@@ -98,22 +95,6 @@ class Failing:
             raise self.errors.pop(0)
 
 
-@pytest.fixture
-def heard() -> Iterator[list[tuple[Signal, dict[str, Any]]]]:
-    """The lifecycle signals that were sent."""
-    found: list[tuple[Signal, dict[str, Any]]] = []
-
-    def hear(signal: Signal, **said: Any) -> None:
-        found.append((signal, said))
-
-    told = (signals.message_failed, signals.message_dead)
-    for signal in told:
-        signal.connect(hear)
-    yield found
-    for signal in told:
-        signal.disconnect(hear)
-
-
 def outage() -> OperationalError:
     """Return what Django raises when PostgreSQL closes the connection."""
     error = OperationalError("server closed the connection unexpectedly")
@@ -121,23 +102,20 @@ def outage() -> OperationalError:
     return error
 
 
-def test_a_handler_that_fails_twice_is_called_three_times(
-    heard: list[tuple[Signal, dict[str, Any]]],
-) -> None:
+def test_a_handler_that_fails_twice_is_called_three_times() -> None:
     failing = Failing(ValueError("one"), ValueError("two"))
     road = Road(handler(failing))
     assert road.settle(message()) is Outcome.HANDLED
     assert failing.calls == 3
-    assert road.consumer.rests == [0.5, 1.0]
+    assert road.rests == [0.5, 1.0]
     assert InboxRecord.objects.get().attempts == 3
-    assert [(said["attempt"], said["pause"]) for _, said in heard] == [(1, 0.5), (2, 1.0)]
+    assert [(again.attempt, str(again.error)) for again in road.agains] == [(1, "one"), (2, "two")]
 
 
-def test_at_the_end_of_the_policy_the_letter_goes_before_the_record(
-    heard: list[tuple[Signal, dict[str, Any]]],
-) -> None:
+def test_at_the_end_of_the_policy_the_letter_goes_before_the_record() -> None:
     road = Road(handler(Failing(*[ValueError(str(n)) for n in range(9)]), attempts=2))
-    assert road.settle(message(b'{"name": "cup"}')) is Outcome.DEAD
+    done = road.end(message(b'{"name": "cup"}'))
+    assert (done.outcome, done.letter) == (Outcome.DEAD, True)
     [(sent, failure)] = road.letters.sent
     assert sent == message()
     assert (failure.reason, failure.attempts, str(failure.error)) == ("attempts-exhausted", 2, "1")
@@ -145,7 +123,7 @@ def test_at_the_end_of_the_policy_the_letter_goes_before_the_record(
     record = InboxRecord.objects.get()
     assert (record.status, record.attempts) == (InboxStatus.DEAD, 2)
     assert re.fullmatch(r"ValueError: 1 \(\S*test_settlement\.py:\d+\)", record.last_error)
-    assert [signal for signal, _ in heard] == [signals.message_failed, signals.message_dead]
+    assert done.reason == record.last_error
 
 
 def test_the_traceback_is_told_once_and_begins_in_the_handler(
@@ -178,7 +156,7 @@ def test_bad_bytes_are_not_tried_twice() -> None:
     road = Road(handler(ignore))
     assert road.settle(message(b"{")) is Outcome.DEAD
     assert road.letters.sent[0][1].reason == "undecodable"
-    assert road.consumer.rests == []
+    assert road.rests == []
 
 
 def test_a_letter_is_not_sent_twice_when_the_message_comes_again() -> None:
@@ -188,23 +166,21 @@ def test_a_letter_is_not_sent_twice_when_the_message_comes_again() -> None:
     assert len(road.letters.sent) == 1
 
 
-def test_an_outage_of_the_database_counts_no_attempt(
-    heard: list[tuple[Signal, dict[str, Any]]], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_outage_of_the_database_counts_no_attempt(caplog: pytest.LogCaptureFixture) -> None:
     failing = Failing(*[outage() for _ in range(10)])
     road = Road(handler(failing, attempts=1))
     assert road.settle(message()) is Outcome.HANDLED
     assert InboxRecord.objects.get().attempts == 1
-    assert road.consumer.rests[:3] == [0.5, 1.0, 2.0]
-    assert max(road.consumer.rests) == 30.0
-    assert not heard
+    assert road.rests[:3] == [0.5, 1.0, 2.0]
+    assert max(road.rests) == 30.0
+    assert all(again.everybody and again.error is None for again in road.agains)
     assert "The database is away" in caplog.text
 
 
 def test_a_record_locked_by_another_consumer_is_waited_for() -> None:
     road = Road(handler(Failing(RecordLocked("things", "t[0]@1", 5.0)), attempts=1))
     assert road.settle(message()) is Outcome.HANDLED
-    assert len(road.consumer.rests) == 1
+    assert [again.everybody for again in road.agains] == [False]
 
 
 @pytest.mark.parametrize(
@@ -221,19 +197,19 @@ def test_nothing_goes_past_a_letter_that_is_not_taken(
     road = Road(handler(ignore))
     road.letters.refusals = [refusal] * 4
     assert road.settle(message(b"{")) is Outcome.DEAD
-    assert len(road.consumer.rests) == 4
+    assert len(road.rests) == 4
     assert len(road.letters.sent) == 1
     assert str(refusal) in caplog.text
     assert "thing.made.json[1]@7" in caplog.text
 
 
 def test_a_letter_that_is_refused_for_good_holds_nobody(
-    heard: list[tuple[Signal, dict[str, Any]]], caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     road = Road(handler(ignore))
     road.letters.refusals = [DeadLetterRefused("thing.made.json.dlq", "too large")]
-    assert road.settle(message(b"{", key=b"k")) is Outcome.DEAD
-    assert road.consumer.rests == []
+    done = road.end(message(b"{", key=b"k"))
+    assert road.rests == []
     record = InboxRecord.objects.get()
     assert record.status == InboxStatus.DEAD
     assert (record.message().value, record.message().key) == (b"{", b"k")
@@ -242,8 +218,7 @@ def test_a_letter_that_is_refused_for_good_holds_nobody(
     assert "kafka_topics apply" in record.last_error
     [error] = [line for line in caplog.records if line.levelno == logging.ERROR]
     assert "thing.made.json[1]@7" in error.getMessage()
-    [(_, said)] = heard
-    assert (said["letter"], said["reason"]) == (False, record.last_error)
+    assert done == Done(Outcome.DEAD, record.last_error, letter=False)
 
 
 def test_a_topic_id_that_kafka_does_not_tell_is_waited_for() -> None:
@@ -260,25 +235,27 @@ def test_a_topic_id_that_kafka_does_not_tell_is_waited_for() -> None:
     assert InboxRecord.objects.get().source == "kafka:c/t"
 
 
-def test_a_stop_leaves_a_message_that_waits_for_its_retry(
-    caplog: pytest.LogCaptureFixture,
+def test_a_record_that_the_database_did_not_take_costs_no_second_letter(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caplog.set_level(logging.INFO)
-    failing = Failing(ValueError())
-    road = Road(handler(failing))
-    road.consumer.stop_after = 1
-    assert road.settle(message()) is None
-    assert failing.calls == 1
-    assert not InboxRecord.objects.exists()
-    assert "leaves thing.made.json[1]@7 unfinished" in caplog.text
+    answers: list[Exception] = [outage(), outage()]
+
+    def record(*args: Any, **more: Any) -> bool:
+        if answers:
+            raise answers.pop()
+        return record_dead(*args, **more)
+
+    monkeypatch.setattr(settlement, "record_dead", record)
+    road = Road(handler(ignore))
+    assert road.settle(message(b"{")) is Outcome.DEAD
+    assert len(road.letters.sent) == 1
+    assert [again.everybody for again in road.agains] == [True, True]
 
 
-def test_a_partition_that_left_takes_its_message_along() -> None:
-    failing = Failing(ValueError(), ValueError())
-    road = Road(handler(failing))
-    road.consumer.leave_after = 1
-    assert road.settle(message()) is None
-    assert failing.calls == 1
+def test_only_what_was_given_up_is_buried() -> None:
+    road = Road(handler(ignore))
+    with pytest.raises(ValueError, match="was not given up"):
+        road.settler.bury(road.job(message()))
 
 
 def test_what_is_no_exception_ends_the_process_and_leaves_no_record() -> None:
@@ -288,3 +265,86 @@ def test_what_is_no_exception_ends_the_process_and_leaves_no_record() -> None:
     with pytest.raises(KeyboardInterrupt):
         Road(handler(leave)).settle(message())
     assert not InboxRecord.objects.exists()
+
+
+class Shop:
+    """A handler that fails for some numbers and remembers all."""
+
+    def __init__(self, *bad: int, error: Exception | None = None) -> None:
+        self.bad = set(bad)
+        self.error = error or ValueError("no stock")
+        self.calls: list[int] = []
+
+    def __call__(self, event: Event[Any]) -> None:
+        self.calls.append(event.data.number)
+        if event.data.number in self.bad:
+            raise self.error
+
+
+def jobs(road: Road, *lanes: str) -> list[Job]:
+    found = []
+    for number, lane in enumerate(lanes):
+        value = b'{"name": "cup", "number": %d}' % number
+        found.append(road.job(message(value, offset=number)))
+        found[-1].lane = lane
+    return found
+
+
+def test_a_batch_is_one_transaction() -> None:
+    shop = Shop()
+    road = Road(handler(shop, transactional=True))
+    assert road.settler.handle_all(jobs(road, "a", "b", "a")) == [Done(Outcome.HANDLED)] * 3
+    assert shop.calls == [0, 1, 2]
+    assert InboxRecord.objects.count() == 3
+
+
+def test_of_a_batch_that_fails_only_the_guilty_is_tried_again_and_its_lane_waits() -> None:
+    shop = Shop(1)
+    road = Road(handler(shop, transactional=True))
+    before = road.settler.batch_size.value
+    batch = jobs(road, "a", "b", "b", "a")
+    verdicts = road.settler.handle_all(batch)
+    assert [type(verdict) for verdict in verdicts] == [Done, Again, Back, Done]
+    assert shop.calls == [0, 1, 0, 1, 3]
+    assert [job.attempt for job in batch] == [1, 2, 1, 1]
+    assert road.settler.batch_size.value < before
+    offsets = InboxRecord.objects.values_list("offset", flat=True)
+    assert sorted(offsets) == [0, 3]
+
+
+def test_in_an_outage_the_rest_of_a_batch_does_not_run() -> None:
+    shop = Shop(0, error=outage())
+    road = Road(handler(shop, transactional=True))
+    verdicts = road.settler.handle_all(jobs(road, "a", "b", "c"))
+    assert [type(verdict) for verdict in verdicts] == [Again, Back, Back]
+    assert isinstance(verdicts[0], Again)
+    assert verdicts[0].everybody
+    assert shop.calls == [0, 0]
+
+
+def test_a_stop_ends_a_batch_that_is_taken_one_by_one() -> None:
+    shop = Shop(2)
+    road = Road(handler(shop, transactional=True))
+    road.settler._stopped = lambda: len(shop.calls) > 3
+    verdicts = road.settler.handle_all(jobs(road, "a", "b", "c"))
+    assert [type(verdict) for verdict in verdicts] == [Done, Back, Back]
+
+
+def test_who_is_at_work_in_a_batch_is_known() -> None:
+    seen: list[list[bool]] = []
+
+    def look(event: Event[Any]) -> None:
+        seen.append([job.started < inf for job in batch])
+
+    road = Road(handler(look, transactional=True))
+    batch = jobs(road, "a", "b")
+    road.settler.handle_all(batch)
+    assert seen == [[True, False], [False, True]]
+
+
+def test_one_alone_also_tells_how_many_may_run_at_a_time() -> None:
+    road = Road(handler(lambda event: time.sleep(0.05), transactional=True))
+    [job] = jobs(road, "a")
+    job.database = "default"
+    road.settler.handle_all([job])
+    assert road.settler.batch_size.at_once > 1

@@ -1,0 +1,45 @@
+"""What holds for a message: its handler, how it is tried, whose fault a failure is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..conf import settings
+from ..database import is_outage
+from ..errors import BrokerError, DeadLetterRefused, MessageError, RecordLocked
+from ..events.envelope import Message
+from ..events.registry import Handler
+from .dispatch import choose
+from .retry import Policy
+
+
+def handler_for(message: Message, handlers: Sequence[Handler]) -> Handler:
+    """Return the message's handler; where it has none, the first of its topic stands in.
+
+    The stand-in gives the policy and the database for what is recorded of the message.
+    """
+    try:
+        chosen = choose(message, handlers)
+    except MessageError:
+        chosen = None
+    return chosen or next(handler for handler in handlers if handler.topic == message.topic)
+
+
+def policy_of(handler: Handler) -> Policy:
+    """Return how often and how patiently ``handler`` is tried."""
+    return Policy(
+        attempts=settings.handler_attempts if handler.attempts is None else handler.attempts,
+        backoff=settings.handler_backoff_seconds,
+        maximum=settings.handler_backoff_max_seconds,
+        retry_on=handler.retry_on,
+    )
+
+
+def is_broker_error(error: BaseException) -> bool:
+    """Tell whether Kafka did not do what was asked of it and may do it later."""
+    return isinstance(error, BrokerError) and not isinstance(error, DeadLetterRefused)
+
+
+def is_database_outage(error: BaseException) -> bool:
+    """Tell whether the database, not the message, is why something failed."""
+    return isinstance(error, RecordLocked) or is_outage(error)
