@@ -144,7 +144,8 @@ def test_which_messages_may_share_a_transaction(
 def test_a_database_that_does_not_tell_what_is_new_shares_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection.features, "can_return_columns_from_insert", False)
+    features = type(connection.features)
+    monkeypatch.setattr(features, "can_return_rows_from_bulk_insert", False)
     assert shared_database(TOPIC, [handler(ignore, transactional=True)]) is None
 
 
