@@ -47,17 +47,22 @@ class TopicLimits:
         return size - _BATCH_HEAD > room * self.best_ratio
 
 
-def limits_of(topic: Mapping[str, str | None], producer: Mapping[str, object]) -> TopicLimits:
-    """Return what a topic takes of a producer.
+def limits_of(
+    topic: Mapping[str, str | None], producer: Mapping[str, object]
+) -> TopicLimits | None:
+    """Return what a topic takes of a producer; None if its settings do not tell.
 
     Args:
         topic: the topic's settings, as Kafka describes them.
         producer: the librdkafka properties of the producer.
     """
+    largest = int(topic.get("max.message.bytes") or 0)
+    if not largest:
+        return None
     sent = max(_ratio(str(producer[name])) for name in _CODECS if name in producer)
     stored = topic.get("compression.type") or "producer"
     kept = sent if stored == "producer" else _ratio(stored)
-    return TopicLimits(int(topic["max.message.bytes"] or 0), min(sent, kept))
+    return TopicLimits(largest, min(sent, kept))
 
 
 def lone_batch(key: str, value: bytes, headers: Iterable[tuple[str, str]]) -> int:

@@ -228,14 +228,17 @@ class Pool:
         self._settle(jobs, verdicts)
 
     def _do_chore(self, future: Future[Any], action: Callable[[], Any]) -> None:
-        close_stale_connections()
         try:
-            future.set_result(action())
+            close_stale_connections()
+            result = action()
+            close_stale_connections()
         except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
             future.set_exception(error)
-        close_stale_connections()
-        with self._changed:
-            del self._at[threading.get_ident()]
+        else:
+            future.set_result(result)
+        finally:
+            with self._changed:
+                del self._at[threading.get_ident()]
 
     def _settle(self, jobs: Sequence[Job], verdicts: Sequence[Verdict]) -> None:
         with self._changed:

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _SLICE = 0.5
 _AGAIN_SECONDS = 5.0
+_PATIENCE = 2.0
 
 
 class Listener:
@@ -44,9 +45,9 @@ class Listener:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread and close its connection."""
+        """End the thread and close its connection; one that is only just made is left behind."""
         self._ending.set()
-        self._thread.join()
+        self._thread.join(_PATIENCE)
 
     def _run(self) -> None:
         while not self._ending.is_set():

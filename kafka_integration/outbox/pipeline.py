@@ -79,7 +79,7 @@ class Pipeline:
             BatchUnsettled: an exactly-once relay left a batch of them unfinished.
         """
         require_settled(self._watch.using, self._watch.leases.shards)
-        self.restart()
+        self._ahead.drop()  # a read that is under way may not know of them
 
     def advance(self) -> int:
         """Do what can be done now; return how many events were recorded as out.
@@ -92,11 +92,15 @@ class Pipeline:
         if self._sender.is_careful or self._suspicion.shards() or not self._may_use_threads():
             return self.settle() + self.round()
         before = self.published
+        if self._is_mending():
+            self._await_recordings()
+            return self.published - before
         self._reopen()
         self._ahead.look()
         rows = self._take_rows()
         if self._needs_round(rows):
             self._ahead.leave(rows)
+            self.restart()
             return self.settle() + self.round()  # which reads them again
         if rows:
             self._send(rows)
@@ -270,7 +274,16 @@ class Pipeline:
         for batch in batches:
             self._submit(batch)
         self._ahead.drop()
-        # Before anything more is read: later events of a key must not pass those that failed.
+        self._await_recordings()
+
+    def _is_mending(self) -> bool:
+        """Tell whether something was not sent that is not recorded as such yet.
+
+        Until then nothing more may be read: later events of a key must not pass those that failed.
+        """
+        return any(len(item.batch.sent) < len(item.batch.rows) for item in self._recordings)
+
+    def _await_recordings(self) -> None:
         while self._recordings and self._watch.holds():
             wait([self._recordings[0].done], _SLICE)
             self._collect()
@@ -282,8 +295,8 @@ class Pipeline:
             try:
                 done.result()
             except DATABASE_ERRORS as error:
+                self._submit(batch)  # whatever comes of it: its rows stay under way until then
                 self._bear_outage(error)
-                self._submit(batch)
                 return
             self._ahead.leave(batch.rows)
             self._react(batch)
@@ -296,9 +309,13 @@ class Pipeline:
         """Bring a batch from beginning to end; return how many events went out."""
         if not batch.rows or not self._watch.holds() or not sender.send(batch):
             return 0
-        while not self._has_recorded(batch):
-            pass
-        self._react(batch)
+        try:
+            while not self._has_recorded(batch):
+                pass
+            self._react(batch)
+        except BaseException:
+            self.restart()  # they were passed
+            raise
         return len(batch.sent)
 
     def _has_recorded(self, batch: Batch) -> bool:
@@ -325,20 +342,20 @@ class Pipeline:
 
     def _react(self, batch: Batch) -> None:
         self.published += len(batch.sent)
-        self._precheck.learn(batch)
-        self._suspicion.clear(batch)
-        for row, error in batch.rejected():
-            tell_held(type(self), self._watch.using, row, str(error))
         for topic, error in batch.closed_topics().items():
             self._gate.close(topic, error)
         if batch.failed:
             self.restart()
+        self._precheck.learn(batch)
+        for row, error in batch.rejected():
+            tell_held(type(self), self._watch.using, row, str(error))
         batch_relayed.send(
             type(self),
             published=len(batch.sent),
             held=len(batch.rejected()),
             seconds=time.monotonic() - batch.started,
         )
+        self._suspicion.clear(batch)
         failure = batch.other_failure()
         if failure and not self._watch.stopping.is_set():
             self._watch.wait(str(failure))

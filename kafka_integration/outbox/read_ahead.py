@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
-from concurrent.futures import TimeoutError as StillRunning
 
 from .background import Background
 from .reader import Reader, Wanted
@@ -52,17 +51,12 @@ class ReadAhead:
         Raises:
             DatabaseError: the database did not answer; what it would have read is read anew.
         """
-        try:
-            rows = self._reads[0].result(seconds) if self._reads else []
-        except StillRunning:
+        wait([*self._reads][:1], seconds)
+        if not (self._reads and self._reads[0].done()):
             return []
-        except BaseException:
-            self._reads.popleft()
-            raise
-        if self._reads:
-            self._reads.popleft()
-            if not self._reader.is_cut:
-                self._next_look = time.monotonic() + _PAUSE
+        rows = self._reads.popleft().result()
+        if not self._reader.is_cut:
+            self._next_look = time.monotonic() + _PAUSE
         return rows
 
     def read_now(self) -> list[QueueRow]:

@@ -15,7 +15,16 @@ NONE = {"compression.type": "none"}
 
 def limits(producer: Mapping[str, object], stored: str = "producer") -> TopicLimits:
     topic = {"max.message.bytes": "1000", "compression.type": stored}
-    return limits_of(topic, producer)
+    found = limits_of(topic, producer)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("settings", [{}, {"max.message.bytes": None}])
+def test_where_kafka_does_not_tell_a_limit_nothing_is_known(
+    settings: Mapping[str, str | None],
+) -> None:
+    assert limits_of(settings, SNAPPY) is None
 
 
 def test_the_size_of_a_lone_batch_is_what_kafka_counts() -> None:
