@@ -21,6 +21,8 @@ from .errors import ConfigurationError
 T = TypeVar("T")
 
 _ABSENT = object()
+_TRUE = ("true", "yes", "on", "1", "y", "t", "ok")
+_FALSE = ("false", "no", "off", "0", "n", "f")
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
 
 
@@ -64,6 +66,19 @@ def _names_and_values(env: environ.Env, name: str) -> dict[str, str]:
             raise ConfigurationError(f"{name}: {item!r} is not name=value.")
         found[key.strip()] = value.strip()
     return found
+
+
+def _truth(env: environ.Env, name: str) -> bool:
+    """Read a switch; django-environ takes whatever it does not know for false."""
+    text = env.str(name).strip().lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise ValueError(f"{text!r} is neither of {', '.join(_TRUE)} nor of {', '.join(_FALSE)}")
+
+
+def _number(env: environ.Env, name: str) -> float:
+    """Read a number; django-environ drops what it does not know, as the m of 2m."""
+    return float(env.str(name))
 
 
 class Setting(Generic[T]):
@@ -120,18 +135,18 @@ class Setting(Generic[T]):
             value: T = self.read(environ.Env(), self.name)
         except (ValueError, environ.ImproperlyConfigured) as error:
             raise ConfigurationError(
-                f"{self.name} in the environment cannot be read as {self.read.__name__}: {error}. "
-                f"It means: {self.help}"
+                f"{self.name} in the environment cannot be read as {self.kinds[0].__name__}: "
+                f"{error}. It means: {self.help}"
             ) from error
         return value
 
 
 # What Django's settings may hold for each way of reading: a path is as good as its text.
 _KINDS: dict[Callable[..., Any], tuple[type, ...]] = {
-    environ.Env.bool: (bool,),
+    _truth: (bool,),
     environ.Env.str: (str, os.PathLike),
     environ.Env.int: (int,),
-    environ.Env.float: (float, int),
+    _number: (float, int),
     _names_and_values: (Mapping,),
 }
 
@@ -141,7 +156,7 @@ class Settings:
 
     enabled = Setting[bool](
         "KAFKA_ENABLED",
-        environ.Env.bool,
+        _truth,
         True,
         "False: models save without events, and relay and consumers refuse to start.",
     )
@@ -255,19 +270,19 @@ class Settings:
     )
     relay_lease_seconds = Setting[float](
         "KAFKA_RELAY_LEASE_SECONDS",
-        environ.Env.float,
+        _number,
         15.0,
         "After this long without a sign of life another relay takes over.",
     )
     relay_idle_seconds = Setting[float](
         "KAFKA_RELAY_IDLE_SECONDS",
-        environ.Env.float,
+        _number,
         0.2,
         "Pause between two looks at an empty outbox, when it has been empty for a while.",
     )
     outbox_notify = Setting[bool](
         "KAFKA_OUTBOX_NOTIFY",
-        environ.Env.bool,
+        _truth,
         False,
         "True: commits wake idle relays at once (PostgreSQL's NOTIFY), which costs writers a lock.",
     )
@@ -285,7 +300,7 @@ class Settings:
     )
     relay_exactly_once = Setting[bool](
         "KAFKA_RELAY_EXACTLY_ONCE",
-        environ.Env.bool,
+        _truth,
         False,
         "Publish in Kafka transactions, each event once; PostgreSQL and Kafka 4 only.",
     )
@@ -303,13 +318,13 @@ class Settings:
     )
     outbox_retention_days = Setting[float](
         "KAFKA_OUTBOX_RETENTION_DAYS",
-        environ.Env.float,
+        _number,
         7.0,
         "Days that an event is kept after it went out; a purge deletes older ones.",
     )
     inbox_retention_days = Setting[float](
         "KAFKA_INBOX_RETENTION_DAYS",
-        environ.Env.float,
+        _number,
         35.0,
         "Days that a handled message is remembered; more than any topic that is read keeps it.",
     )
@@ -321,13 +336,13 @@ class Settings:
     )
     handler_backoff_seconds = Setting[float](
         "KAFKA_HANDLER_BACKOFF_SECONDS",
-        environ.Env.float,
+        _number,
         0.5,
         "Pause before the second try; each further pause is twice as long.",
     )
     handler_backoff_max_seconds = Setting[float](
         "KAFKA_HANDLER_BACKOFF_MAX_SECONDS",
-        environ.Env.float,
+        _number,
         30.0,
         "The longest pause between two tries.",
     )
@@ -352,13 +367,13 @@ class Settings:
     )
     consume_drain_seconds = Setting[float](
         "KAFKA_CONSUME_DRAIN_SECONDS",
-        environ.Env.float,
+        _number,
         20.0,
         "How long running handlers are waited for at the end, or when partitions are taken away.",
     )
     handler_stall_seconds = Setting[float](
         "KAFKA_HANDLER_STALL_SECONDS",
-        environ.Env.float,
+        _number,
         30.0,
         "A handler that runs longer is named in the log.",
     )

@@ -51,7 +51,8 @@ class RelayProgress:
         batch_relayed.disconnect(self._relayed)
         event_held.disconnect(self._held)
         relay_waiting.disconnect(self._waiting)
-        nothing = "Nothing was waiting, so Kafka was not asked. " if self._is_untouched() else ""
+        is_quiet = kind is None and self._is_untouched()
+        nothing = "Nothing could be sent, so Kafka was not asked. " if is_quiet else ""
         self._line(f"{nothing}{self._count()}. Relay ended.")
 
     def _is_untouched(self) -> bool:

@@ -18,7 +18,7 @@ from django.db import connections, models, router, transaction
 from django.db.models.signals import post_save, pre_delete
 
 from ..conf import settings
-from ..errors import NotInTransaction
+from ..errors import NotInTransaction, UnusableKey
 from ..events.catalogue import check_catalogued
 from ..events.conditions import Change
 from ..events.contract import EventData, require_event
@@ -69,6 +69,8 @@ def publish(
     check_catalogued(topic)
     if not connections[using].in_atomic_block:
         raise NotInTransaction(using)
+    if key is None:
+        raise UnusableKey(topic, key)  # most likely the primary key of what is not saved yet
     new = Occasion().draft(event, topic, str(key), extra=headers, available_at=available_at)
     if settings.enabled:
         lock_keys(using, [new])

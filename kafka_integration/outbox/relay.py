@@ -69,9 +69,12 @@ class Relay:
                 "Set it to true, or do not run a relay here."
             )
         self.using = using
-        self.batch_size = batch_size or settings.relay_batch_size
+        self.batch_size = settings.relay_batch_size if batch_size is None else batch_size
+        _require_above_zero("A batch's size", self.batch_size, "--batch-size")
         self.idle_seconds = settings.relay_idle_seconds if idle_seconds is None else idle_seconds
-        self.leases = Leases(using, lease_seconds or settings.relay_lease_seconds)
+        seconds = settings.relay_lease_seconds if lease_seconds is None else lease_seconds
+        _require_above_zero("A lease's time", seconds, "KAFKA_RELAY_LEASE_SECONDS")
+        self.leases = Leases(using, seconds)
         self._watch = Watch(using, self.leases, type(self))
         self._gate = TopicGate(self._watch.say)
         cluster = ClusterGuard(using, adopt=adopt_cluster)
@@ -243,3 +246,8 @@ class Relay:
         if not settings.outbox_notify or connections[self.using].vendor != "postgresql":
             return None
         return Listener(settings.relay_listen_database or self.using, self._heard, CHANNEL)
+
+
+def _require_above_zero(what: str, number: float, name: str) -> None:
+    if not number > 0:
+        raise ConfigurationError(f"{what} cannot be {number:g}. Give {name} a number above zero.")

@@ -88,3 +88,26 @@ def test_a_container_is_known_by_its_marks(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "mark").unlink()
     monkeypatch.setitem(os.environ, "KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert conf.in_container()
+
+
+@pytest.mark.parametrize("text", ["treu", "maybe", "2"])
+def test_a_switch_that_is_misspelt_is_no_false(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("KAFKA_ENABLED", text)
+    with pytest.raises(ConfigurationError, match=rf"KAFKA_ENABLED .*'{text}' is neither of true"):
+        _ = settings.enabled
+
+
+@pytest.mark.parametrize(("text", "value"), [("yes", True), ("ON", True), ("off", False)])
+def test_a_switch_is_read_whatever_its_case(
+    monkeypatch: pytest.MonkeyPatch, text: str, value: bool
+) -> None:
+    monkeypatch.setenv("KAFKA_ENABLED", text)
+    assert settings.enabled is value
+
+
+def test_a_number_with_a_unit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_RELAY_LEASE_SECONDS", "2m")
+    with pytest.raises(ConfigurationError, match=r"cannot be read as float: .*'2m'"):
+        _ = settings.relay_lease_seconds
+    monkeypatch.setenv("KAFKA_RELAY_LEASE_SECONDS", "1e1")
+    assert settings.relay_lease_seconds == 10

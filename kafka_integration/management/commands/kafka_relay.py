@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from ...conf import settings
 from ...errors import KafkaIntegrationError
@@ -62,7 +63,12 @@ class Command(BaseCommand):
                 "event once; PostgreSQL and Kafka 4 only (default: KAFKA_RELAY_EXACTLY_ONCE)"
             ),
         )
-        parser.add_argument("--database", default="default", help="alias of the outbox's database")
+        parser.add_argument(
+            "--database",
+            default="default",
+            choices=sorted(connections),
+            help="alias of the outbox's database",
+        )
         parser.add_argument(
             "--adopt-cluster",
             action="store_true",

@@ -303,12 +303,13 @@ def test_headers_of_the_caller_cannot_replace_the_envelope() -> None:
         ("Campaign.created.json", "1", TopicNameError),
         ("campaign.invented.json", "1", UnknownTopic),
         ("campaign.created.json", "", UnusableKey),
+        ("campaign.created.json", None, UnusableKey),
         ("campaign.created.json", "a\x00b", UnusableKey),
         ("campaign.created.json", "k" * 1_001, UnusableKey),
     ],
 )
 def test_publish_refuses_what_could_never_be_sent(
-    topic: str, key: str, error: type[Exception]
+    topic: str, key: str | None, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         publish(Note(text="x"), topic=topic, key=key)

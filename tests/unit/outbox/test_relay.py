@@ -609,7 +609,7 @@ def test_the_command_says_who_leads_what_it_did_and_when_there_was_nothing(
 ) -> None:
     out = StringIO()
     call_command("kafka_relay", "--drain", stdout=out)
-    assert "Nothing was waiting, so Kafka was not asked." in out.getvalue()
+    assert "Nothing could be sent, so Kafka was not asked." in out.getvalue()
     queued("a")
     out = StringIO()
     call_command("kafka_relay", "--drain", stdout=out)
@@ -623,3 +623,15 @@ def test_what_is_in_no_shard_is_found_and_sent(kafka: FakeKafka, queued: Queued)
     OutboxQueue.objects.update(shard=99)
     Relay().drain()
     assert [key for key, _ in kafka.written] == ["a", "b"]
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_nothing_is_refused(size: int) -> None:
+    with pytest.raises(ConfigurationError, match="Give --batch-size a number above zero"):
+        Relay(batch_size=size)
+
+
+@pytest.mark.parametrize("seconds", [0, -5.0])
+def test_a_lease_that_is_over_at_once_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match="Give KAFKA_RELAY_LEASE_SECONDS a number"):
+        Relay(lease_seconds=seconds)
