@@ -62,9 +62,9 @@ class Writing:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._under_way.remove(self)
         if self.listens:
             self.connection.execute_wrappers.remove(self.on_statement)
-        self._under_way.remove(self)
         if self._outer is None:
             self.instance.__dict__.pop(_ATTRIBUTE, None)
         else:
@@ -80,7 +80,7 @@ class Writing:
 
         Not even of another instance: it may stand for the same row.
         """
-        return self._under_way[-1] is self
+        return self._under_way[-1:] == [self]
 
     @property
     def _under_way(self) -> list[Writing]:
