@@ -140,8 +140,9 @@ class Before(Writing):
         context: dict[str, Any],
     ) -> Any:
         """Let the UPDATE of this very row tell what was there, and take its events along."""
+        self.heed_rollback(sql)
         question = self._question
-        if question is None or many or not question.asks(sql) or not self.is_own_key(params[-1]):
+        if question is None or many or not self._is_answer(question, sql, params):
             # Whatever else comes first, an application's receiver perhaps, may change the row.
             self._settle()
             return execute(sql, params, many, context)
@@ -155,8 +156,12 @@ class Before(Writing):
             self._note(question, row, events)
         return result
 
+    def _is_answer(self, question: Question, sql: str, params: Any) -> bool:
+        # Another save within this one may write the same row, by an instance of its own.
+        return self.is_innermost and question.asks(sql) and self.is_own_key(params[-1])
+
     def _events(self) -> Joint | None:
-        if not self._is_whole or not self.is_innermost:
+        if not self._is_whole:
             return None
         try:
             return joint(self.instance, "updated", self.using)
@@ -167,8 +172,7 @@ class Before(Writing):
         self._found[type(self.instance)] = question.values(row, self.connection)
         if events is not None:
             stored = zip(events.publications, row[len(question.fields) :], strict=True)
-            self.is_as_stored = True
-            self.taken = [publication for publication, event in stored if event is not None]
+            self.took([publication for publication, event in stored if event is not None])
 
     def _settle(self) -> None:
         """Ask the question now if it was not asked yet."""

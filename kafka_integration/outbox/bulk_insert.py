@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from django.db import connections, models, transaction
@@ -10,7 +11,8 @@ from django.db import connections, models, transaction
 from ..errors import NotCapturable
 from ..events.conditions import Change
 from .drafts import hold_order, record
-from .lineage import Model, asking, updated
+from .joint import joinable
+from .lineage import Model, asking, once, updated
 from .overlap import overlapping
 from .rows import CHUNK, alias_to_write, chunks, link_to, stored
 from .upsert import Upsert
@@ -58,7 +60,8 @@ def create(
     with transaction.atomic(using=using, savepoint=False):
         if upsert is not None:
             return upsert.run(objects)
-        with overlapping(using) as does_overlap:
+        may_overlap = overlapping(using) if _is_plain(model) else nullcontext(False)
+        with may_overlap as does_overlap:
             made = original(queryset, objects, **options)
             _record(model, using, made, _AT_ONCE if does_overlap else CHUNK)
     return made
@@ -88,8 +91,19 @@ def _record(model: Model, using: str, made: list[models.Model], at_once: int) ->
     many = len(made) > CHUNK
     if many:
         hold_order(using, publications)
-    elif any(publication.key is not None for publication in publications):
-        at_once = CHUNK  # all their keys are locked in one go, sorted
     for part in chunks(made, at_once):
         changes = (Change("created", row, {}, model) for row in stored(part, using))
         record(using, publications, changes, keys_are_locked=many)
+
+
+@once
+def _is_plain(model: Model) -> bool:
+    """Tell whether no code of the project's own makes the rows of ``model`` or their events.
+
+    Such code may ask what psycopg refuses in its pipeline mode: a server-side cursor's rows, as
+    ``QuerySet.iterator()`` does, or a COPY.
+    """
+    return joinable(model, "created") == asking(model, "created") and all(
+        type(field).__module__.startswith("django.") and not isinstance(field, models.FileField)
+        for field in model._meta.concrete_fields
+    )

@@ -45,15 +45,18 @@ class Insertion(Writing):
         context: dict[str, Any],
     ) -> Any:
         """Let the INSERT of this very row store its events, too."""
+        self.heed_rollback(sql)
         shape = _shape(type(self.instance), self.using)
         if many or sql != shape.sql or not self._is_own(params[shape.place]):
             return execute(sql, params, many, context)
+        self.taken, self.is_as_stored = (), False  # it may be a second try
         events = joint(self.instance, "created", self.using)
         if events is None:
             return execute(sql, params, many, context)
-        self.taken, self.is_as_stored = events.publications, True
         joined = f"{sql} RETURNING {', '.join(events.calls)}"
-        return execute(joined, (*params, *events.params), many, context)
+        result = execute(joined, (*params, *events.params), many, context)
+        self.took(events.publications)
+        return result
 
     def _is_own(self, key: object) -> bool:
         return self.is_innermost and self.is_own_key(key)

@@ -14,7 +14,11 @@ from .rows import link_to
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_ATTRIBUTE = "kafka_writing"
+_ATTRIBUTE = "_kafka_writing"
+_STACK = "_kafka_writings"  # on the connection, which each thread has for itself
+
+_SAVEPOINT = "SAVEPOINT "
+_ROLLBACK = "ROLLBACK TO SAVEPOINT "
 
 
 class Writing:
@@ -39,22 +43,26 @@ class Writing:
         """The publications whose events the write took along."""
         self.is_as_stored = False
         """Whether the row is known to hold just what the instance does."""
+        self._later: list[str] = []
 
     @classmethod
     def of_instance(cls, instance: models.Model) -> Writing | None:
         """Return the innermost save of ``instance`` that is under way."""
-        found: Writing | None = instance.__dict__.get(_ATTRIBUTE)
-        return found
+        found = instance.__dict__.get(_ATTRIBUTE)
+        # A copy carries its original's, or what pickling left of it.
+        return found if isinstance(found, Writing) and found.instance is instance else None
 
     def __enter__(self) -> Self:
         # A receiver of the application's may save the same instance again, inside this save.
         self._outer = self.of_instance(self.instance)
         self.instance.__dict__[_ATTRIBUTE] = self
+        self._under_way.append(self)
         if self.listens:
             self.connection.execute_wrappers.append(self.on_statement)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._under_way.remove(self)
         if self.listens:
             self.connection.execute_wrappers.remove(self.on_statement)
         if self._outer is None:
@@ -68,8 +76,28 @@ class Writing:
 
     @property
     def is_innermost(self) -> bool:
-        """Whether no other save of the same instance is under way within this one."""
-        return self.of_instance(self.instance) is self
+        """Whether no other save is under way on the connection within this one.
+
+        Not even of another instance: it may stand for the same row.
+        """
+        return self._under_way[-1:] == [self]
+
+    @property
+    def _under_way(self) -> list[Writing]:
+        found: list[Writing] = self.connection.__dict__.setdefault(_STACK, [])
+        return found
+
+    def took(self, publications: Sequence[Publication]) -> None:
+        """Note that the write was carried out, and which publications' events it took along."""
+        self.taken, self.is_as_stored = publications, True
+        self._later = []
+
+    def heed_rollback(self, sql: str) -> None:
+        """Forget what the write took along if ``sql`` undoes it."""
+        if sql.startswith(_SAVEPOINT):
+            self._later.append(sql.removeprefix(_SAVEPOINT))
+        elif sql.startswith(_ROLLBACK) and sql.removeprefix(_ROLLBACK) not in self._later:
+            self.taken, self.is_as_stored = (), False
 
     def of(self, view: Model) -> Mapping[str, Any]:
         """Return what the row held before, as a row of ``view``; empty if it is not known."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
-from django.db.models.signals import pre_save
+from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+from django.db.models.signals import ModelSignal, post_save, pre_save
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 from typing_extensions import Self
 
@@ -21,6 +25,7 @@ from kafka_integration.events.registry import registry
 from kafka_integration.models import OutboxEvent, OutboxQueue
 from kafka_integration.outbox import capture, function
 from kafka_integration.outbox.joint import joinable
+from kafka_integration.outbox.writing import Writing
 from mediajira.campaigns.models import Campaign
 
 TOPIC = "sample.told.json"
@@ -175,6 +180,159 @@ def test_a_save_within_a_save_is_told_once(owner: User) -> None:
     finally:
         pre_save.disconnect(save_first, sender=Campaign)
     assert [event["name"] for event in told()] == ["Early"]
+
+
+@contextmanager
+def received(signal: ModelSignal, receiver: Callable[..., None]) -> Iterator[None]:
+    signal.connect(receiver, sender=Campaign)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver, sender=Campaign)
+
+
+@pytest.mark.parametrize("is_copy", [True, False])
+def test_a_save_of_the_same_row_by_another_instance_is_told_first(
+    owner: User, is_copy: bool
+) -> None:
+    with publishing(Told, changed("name")):
+        campaign = Campaign.objects.create(name="old", owner=owner)
+        loaded = Campaign.objects.get()
+
+        def save_twin(instance: Campaign, **_: Any) -> None:
+            if instance.name == "final":
+                twin = copy.copy(instance) if is_copy else loaded
+                twin.name = "draft"
+                twin.save()
+
+        with received(pre_save, save_twin):
+            campaign.name = "final"
+            campaign.save()
+    assert Campaign.objects.get().name == "final"
+    assert [event["name"] for event in told()] == ["draft", "final"]
+
+
+def test_a_save_that_fails_leaves_nothing_under_way(owner: User) -> None:
+    def fail(instance: Campaign, **_: Any) -> None:
+        raise ValueError(instance.name)
+
+    with publishing(Told, created), transaction.atomic():
+        refused = pytest.raises(ValueError, match="Spring")
+        with received(pre_save, fail), refused, transaction.atomic():
+            Campaign.objects.create(name="Spring", owner=owner)
+        assert connections["default"].__dict__["_kafka_writings"] == []
+        with CaptureQueriesContext(connection) as queries:
+            Campaign.objects.create(name="Summer", owner=owner)
+    assert not POSTGRES or len(queries) == 1
+
+
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_a_creation_that_is_tried_again_is_told_once(
+    owner: User, monkeypatch: pytest.MonkeyPatch, is_plain: bool
+) -> None:
+    insert = Campaign._do_insert  # type: ignore[attr-defined]  # the hook of Django's save
+
+    def insert_again(self: Campaign, *arguments: Any) -> Any:
+        with pytest.raises(DatabaseError), transaction.atomic():
+            insert(self, *arguments)
+            raise DatabaseError
+        self.name = "second"
+        if not is_plain:
+            self.budget = Decimal(5)  # the database makes 5.00 of it
+        return insert(self, *arguments)
+
+    monkeypatch.setattr(Campaign, "_do_insert", insert_again)
+    with publishing(Told, created):
+        Campaign.objects.create(name="first", owner=owner)
+    assert [event["name"] for event in told()] == ["second"]
+
+
+def test_a_creation_that_failed_and_is_tried_again_is_told_once(
+    owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with registry.isolated():
+        taken = Campaign.objects.create(name="taken", owner=owner)
+    insert = Campaign._do_insert  # type: ignore[attr-defined]  # the hook of Django's save
+
+    def insert_again(self: Campaign, *arguments: Any) -> Any:
+        free, self.pk = self.pk, taken.pk
+        with pytest.raises(IntegrityError), transaction.atomic():
+            insert(self, *arguments)
+        self.pk, self.budget = free, Decimal(5)  # the database makes 5.00 of it
+        return insert(self, *arguments)
+
+    monkeypatch.setattr(Campaign, "_do_insert", insert_again)
+    with publishing(Told, created):
+        Campaign.objects.create(name="free", owner=owner)
+    assert [event["name"] for event in told()] == ["free"]
+
+
+def test_a_savepoint_after_the_creation_does_not_undo_it(
+    owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = Campaign._do_insert  # type: ignore[attr-defined]  # the hook of Django's save
+
+    def insert_and_fail(self: Campaign, *arguments: Any) -> Any:
+        found = insert(self, *arguments)
+        with pytest.raises(DatabaseError), transaction.atomic():
+            raise DatabaseError
+        return found
+
+    monkeypatch.setattr(Campaign, "_do_insert", insert_and_fail)
+    with publishing(Told, created):
+        Campaign.objects.create(name="Spring", owner=owner)
+    assert [event["name"] for event in told()] == ["Spring"]
+
+
+def test_an_update_that_is_undone_and_done_again_is_told_once(
+    owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = Campaign._do_update
+    before = ""
+
+    def update_again(self: Campaign, *arguments: Any) -> Any:
+        update(self, *arguments)
+        transaction.savepoint_rollback(before)
+        return update(self, *arguments)
+
+    with publishing(Told, changed("name")), transaction.atomic():
+        campaign = Campaign.objects.create(name="old", owner=owner)
+        campaign.name = "new"
+        before = transaction.savepoint()
+        monkeypatch.setattr(Campaign, "_do_update", update_again)
+        campaign.save()
+    assert [event["name"] for event in told()] == ["new"]
+
+
+def test_what_a_receiver_copies_or_shows_is_not_the_save_itself(owner: User) -> None:
+    public: list[str] = []
+    copies: list[Campaign] = []
+
+    def look(instance: Campaign, **_: Any) -> None:
+        public.extend(name for name in vars(instance) if not name.startswith("_"))
+        copies.extend([pickle.loads(pickle.dumps(instance)), copy.copy(instance)])
+
+    with publishing(Told, created):
+        with received(post_save, look):
+            Campaign.objects.create(name="Spring", owner=owner)
+        assert not [name for name in public if "kafka" in name]
+        with publishing(Told, changed("name")):
+            for number, twin in enumerate(copies):
+                twin.name = f"Summer {number}"
+                twin.save()
+    assert [event["name"] for event in told()] == ["Spring", "Summer 0", "Summer 1"]
+
+
+def test_a_copy_made_by_a_receiver_has_no_save_under_way(owner: User) -> None:
+    copies: list[Campaign] = []
+
+    def look(instance: Campaign, **_: Any) -> None:
+        assert Writing.of_instance(instance) is not None
+        copies.extend([pickle.loads(pickle.dumps(instance)), copy.copy(instance)])
+
+    with publishing(Told, created), received(post_save, look):
+        Campaign.objects.create(name="Spring", owner=owner)
+    assert [Writing.of_instance(twin) for twin in copies] == [None, None]
 
 
 @pytest.mark.django_db(transaction=True)
