@@ -78,9 +78,8 @@ def test_the_events_of_a_thousand_rows_are_few_statements(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     places = [Place(name=str(number)) for number in range(1_000 if POSTGRES else 10)]
-    # PostgreSQL: the rows, then events and queue in halves if the server works meanwhile. SQLite:
-    # shard count, events, queue.
-    expected = (3 if hasattr(connection.connection, "pipeline") else 2) if POSTGRES else 4
+    # PostgreSQL: the rows, then events and queue in one. SQLite: shard count, events, queue.
+    expected = 2 if POSTGRES else 4
     with transaction.atomic(), django_assert_num_queries(expected):
         Place.objects.bulk_create(places)
 
