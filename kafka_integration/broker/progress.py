@@ -7,7 +7,10 @@ seen if, and only if, they are.
 from __future__ import annotations
 
 import json
+import logging
+import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -27,7 +30,10 @@ from .admin_client import BoundedAdminClient
 from .config import explain
 from .reading import connect
 
+log = logging.getLogger(__name__)
+
 _POLL = 0.2
+_LONGEST_TRANSACTION = 45.0  # transaction.timeout.ms, and Kafka's look every ten seconds
 _TIMEOUT = 8.0
 _SETTLING = frozenset(
     {KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError._TRANSPORT}
@@ -107,7 +113,7 @@ class ProgressTopic:
             group_id="kafka-outbox-progress",  # librdkafka wants one; it joins no group
         )
         with closing(consumer):
-            return _read_up_to(consumer, ends, proceed)
+            return _read_up_to(consumer, ends, _Patience(proceed).goes_on)
 
     def _ends(self) -> dict[int, int]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client leaves it so
@@ -133,6 +139,31 @@ class ProgressTopic:
         if isinstance(answer, BrokerError):
             return {}
         return {name: entry.value for name, entry in answer.items()}
+
+
+class _Patience:
+    """Goes on waiting, and says once what it may be waiting for when it takes too long.
+
+    Args:
+        proceed: whether to go on at all.
+    """
+
+    def __init__(self, proceed: Callable[[], bool]) -> None:
+        self._proceed = proceed
+        self._told_at = time.monotonic() + _LONGEST_TRANSACTION
+
+    def goes_on(self) -> bool:
+        """Tell whether to go on waiting."""
+        if time.monotonic() > self._told_at:
+            self._told_at = math.inf
+            log.warning(
+                "Topic %s has not been read to its end within %g s, and until it is, nothing can "
+                "be published exactly once. A Kafka transaction seems to stay open for longer than "
+                "it may. 'kafka-transactions.sh find-hanging' names it, and 'abort' ends it.",
+                settings.progress_topic,
+                _LONGEST_TRANSACTION,
+            )
+        return self._proceed()
 
 
 def _read_up_to(

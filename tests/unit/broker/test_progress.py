@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kafka_integration.broker import progress
 from kafka_integration.broker.progress import ProgressTopic, _read_up_to, record_of
 from kafka_integration.errors import ConfigurationError
 
@@ -69,3 +70,24 @@ def test_a_topic_that_others_write_to_all_the_time_is_read_up_to_where_it_ended(
     assert found is not None
     assert found["shard"] >= 4
     assert consumer.offset < 10
+
+
+def test_who_waits_for_too_long_is_told_once_what_it_may_be(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("kafka_integration.broker.progress.time.monotonic", lambda: now)
+    patience = progress._Patience(lambda: True)
+    assert patience.goes_on()
+    assert caplog.messages == []
+
+    now += 46
+    assert patience.goes_on()
+    assert patience.goes_on()
+
+    [said] = caplog.messages
+    assert "find-hanging" in said
+
+
+def test_patience_ends_when_the_relay_must_not_go_on() -> None:
+    assert not progress._Patience(lambda: False).goes_on()
