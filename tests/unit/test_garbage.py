@@ -15,30 +15,24 @@ class Cycle:
         self.itself = self
 
 
-def test_it_collects_less_often_inside_and_as_before_afterwards() -> None:
-    before = gc.get_threshold()
-
+def test_what_exists_is_left_alone_inside_and_looked_at_afterwards() -> None:
     with collecting_rarely():
-        assert gc.get_threshold()[0] > before[0]
         assert gc.get_freeze_count() > 0
 
-    assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
 
 
 def test_an_error_inside_leaves_nothing_behind() -> None:
-    before = gc.get_threshold()
-
     with pytest.raises(KeyError), collecting_rarely():
         raise KeyError
 
-    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+    assert gc.get_freeze_count() == 0
 
 
 def test_new_cycles_are_still_freed() -> None:
     with collecting_rarely():
         seen = weakref.ref(Cycle())
-        kept: list[list[int]] = [[] for _ in range(30_000)]
+        kept: list[list[int]] = [[] for _ in range(3_000)]
 
     assert kept
     assert seen() is None
