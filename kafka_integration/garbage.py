@@ -12,8 +12,7 @@ def collecting_rarely() -> Iterator[None]:
     """Leave alone, inside the block, what exists at its start.
 
     For a process that moves many events and keeps none: each collection costs the time to look at
-    every object of Django and of the project. New objects are looked at as often as ever: a Kafka
-    client that is given up stands in a cycle with its callbacks, and lives on until it is found.
+    every object of Django and of the project. New objects are looked at as often as ever.
     """
     gc.collect()
     gc.freeze()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import methodcaller
 from typing import Any, NamedTuple
+from weakref import WeakMethod
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
@@ -54,7 +55,10 @@ class EventProducer:
         self.last_error: BrokerError | None = None
         self._failure: ProducerFailed | None = None
         config = producer_config(**overrides) | dict(required or {})
-        self._producer = make_client(Producer, config | {"error_cb": self._on_error})
+        # With a strong reference the client would stand in a cycle and live on, with its threads
+        # and connections, until the garbage collector finds it and waits for their end.
+        on_error = WeakMethod(self._on_error)
+        self._producer = make_client(Producer, config | {"error_cb": partial(_tell, on_error)})
         self._produce = self._producer.produce
 
     def send(
@@ -197,6 +201,12 @@ class EventProducer:
             log.debug("%s", found)
         elif error.code() != KafkaError._GAPLESS_GUARANTEE:
             log.warning("%s", found)
+
+
+def _tell(on_error: Callable[[], Callable[[KafkaError], None] | None], error: KafkaError) -> None:
+    found = on_error()
+    if found is not None:
+        found(error)
 
 
 def producer_config(**overrides: Any) -> dict[str, Any]:

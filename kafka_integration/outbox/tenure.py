@@ -202,7 +202,9 @@ class Tenure:
             attempt.error = error
         except BrokerError as error:
             attempt.error = error
-            return attempt  # neither can this producer abort
+            # Neither can this producer abort. What it still holds would keep it alive.
+            producer.abandon()
+            return attempt
         if not attempt.committed:
             self._abort(producer)
         return attempt

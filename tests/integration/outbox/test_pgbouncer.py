@@ -71,22 +71,21 @@ def test_two_relays_lose_nothing_and_keep_order_whatever_dies(
     eventually(lambda: hold(pool, killed, stopped), 60, "both relays hold shards")
     write = f"from {_WRITER} import *; write_until_stopped(%d)"
     writers = [pool.run("shell", "-c", write % number) for number in range(WRITERS)]
-    go_on(eventually, killed, stopped)
+    go_on(eventually, writers, killed, stopped)
     assert pool.clients() > SESSIONS >= pool.sessions()
 
     assert killed.end(signal.SIGKILL) == -signal.SIGKILL
     restarted = pool.run("kafka_relay", "--batch-size", "20", **mode)
     eventually(lambda: hold(pool, restarted, stopped), 60, "it took back what it had held")
-    go_on(eventually, restarted, stopped)
+    go_on(eventually, writers, restarted, stopped)
 
     pool.services.stop("pgbouncer", signal.SIGKILL)
     pool.services.start("pgbouncer")
-    go_on(eventually, restarted, stopped)
-    assert all(writer.process.poll() is None for writer in writers)
+    go_on(eventually, writers, restarted, stopped)
 
     assert stopped.end(signal.SIGTERM, 60) == 0, "".join(stopped.lines)
     eventually(lambda: hold(pool, restarted), 60, "the other has its shards")
-    go_on(eventually, restarted)
+    go_on(eventually, writers, restarted)
     for writer in writers:
         assert writer.end(signal.SIGTERM, 60) == 0, "".join(writer.lines)
     pool.finish("kafka_relay", "--drain", "--timeout", "120", **mode)
@@ -95,13 +94,20 @@ def test_two_relays_lose_nothing_and_keep_order_whatever_dies(
     is_all_there(pool, read_published(pool.topic), exactly_once=bool(mode))
 
 
-def go_on(eventually: Eventually, *relays: Watched) -> None:
+def go_on(eventually: Eventually, writers: Sequence[Watched], *relays: Watched) -> None:
     """Wait until each relay has published since now: more by its second report than its first."""
+
+    def has_passed(relay: Watched, count: int) -> bool:
+        dead = [writer.lines for writer in writers if writer.process.poll() is not None]
+        assert not dead, f"writers have ended: {dead}"
+        assert relay.process.poll() is None, f"a relay has ended: {relay.lines}"
+        return published(relay) > count
+
     for _ in range(2):
         before = {relay.process.pid: published(relay) for relay in relays}
         for relay in relays:
             at = before[relay.process.pid]
-            eventually(lambda relay=relay, at=at: published(relay) > at, 120, f"{relay.lines[-3:]}")
+            eventually(lambda relay=relay, at=at: has_passed(relay, at), 120, f"{relay.lines[-3:]}")
 
 
 def is_all_there(pool: Pool, records: Sequence[Record], *, exactly_once: bool) -> None:
