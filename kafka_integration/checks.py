@@ -7,6 +7,7 @@ Topics:
 - ``kafka.E003``: the catalogue is not valid
 - ``kafka.E010``: a setting cannot be read
 - ``kafka.E011``: security settings that do not go together
+- ``kafka.W003``: relays cannot be woken in this database
 - ``kafka.W001``: there is no catalogue
 - ``kafka.W002``: a handled topic keeps messages for longer than the inbox remembers them
 
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.db import connections
 
 from .broker.config import client_config
 from .conf import Settings, settings
@@ -80,7 +82,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         client_config()
     except ConfigurationError as error:
         return [Error(str(error), id="kafka.E011")]
-    return []
+    return list(_unheard())
 
 
 def _unreadable() -> Iterator[str]:
@@ -89,6 +91,17 @@ def _unreadable() -> Iterator[str]:
             setting.value()
         except ConfigurationError as error:
             yield str(error)
+
+
+def _unheard() -> Iterator[CheckMessage]:
+    vendors = {connections[alias].vendor for alias in connections}
+    if settings.outbox_notify and "postgresql" not in vendors:
+        yield Warning(
+            "KAFKA_OUTBOX_NOTIFY has no effect: only PostgreSQL has NOTIFY, and no database here "
+            "is one. Relays look for events by themselves.",
+            hint="Leave it false, or set KAFKA_RELAY_IDLE_SECONDS lower.",
+            id="kafka.W003",
+        )
 
 
 def _no_catalogue() -> CheckMessage:

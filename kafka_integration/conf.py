@@ -89,15 +89,23 @@ class Setting(Generic[T]):
         read: a method of ``environ.Env`` that converts the environment's text.
         default: the value, or a function that makes it on each access.
         help: one line for the documentation.
+        least: the lowest number that makes sense.
     """
 
     def __init__(
-        self, name: str, read: Callable[..., Any], default: T | Callable[[], T], help: str
+        self,
+        name: str,
+        read: Callable[..., Any],
+        default: T | Callable[[], T],
+        help: str,
+        *,
+        least: float | None = None,
     ) -> None:
         self.name = name
         self.read = read
         self.default = default
         self.help = help
+        self.least = least
         self.kinds = _KINDS[read]
 
     @overload
@@ -111,24 +119,34 @@ class Setting(Generic[T]):
         """Return the value in force now.
 
         Raises:
-            ConfigurationError: the environment's text cannot be converted, or Django's value is
-                of another type.
+            ConfigurationError: the environment's text cannot be converted, Django's value is of
+                another type, or the number makes no sense.
         """
         found = _of_django(self.name)
         if found is not _ABSENT:
-            return self._checked(found)
+            return self._in_range(self._checked(found))
         if os.environ.get(self.name):
-            return self._from_environment()
+            return self._in_range(self._from_environment())
         return self.default() if callable(self.default) else self.default
 
     def _checked(self, found: Any) -> T:
-        if not isinstance(found, self.kinds):
+        is_kind = isinstance(found, self.kinds)
+        if not is_kind or (isinstance(found, bool) and bool not in self.kinds):
             # The value itself may be a secret.
             raise ConfigurationError(
                 f"{self.name} in Django's settings is of type {type(found).__name__}, and "
                 f"{self.kinds[0].__name__} is needed. It means: {self.help}"
             )
         return cast(T, found)
+
+    def _in_range(self, value: T) -> T:
+        # Written so that "not a number", which is neither above nor below, is refused as well.
+        if self.least is not None and not cast("float", value) >= self.least:
+            raise ConfigurationError(
+                f"{self.name} is {value}, and must be at least {self.least:g}. "
+                f"It means: {self.help}"
+            )
+        return value
 
     def _from_environment(self) -> T:
         try:
@@ -261,24 +279,28 @@ class Settings:
         environ.Env.int,
         1_000_000,
         "Largest event taken at write time: key, value and headers together.",
+        least=1,
     )
     relay_batch_size = Setting[int](
         "KAFKA_RELAY_BATCH_SIZE",
         environ.Env.int,
         500,
         "Events that the relay reads, sends and records at once.",
+        least=1,
     )
     relay_lease_seconds = Setting[float](
         "KAFKA_RELAY_LEASE_SECONDS",
         _number,
         15.0,
         "After this long without a sign of life another relay takes over.",
+        least=0.1,
     )
     relay_idle_seconds = Setting[float](
         "KAFKA_RELAY_IDLE_SECONDS",
         _number,
         0.2,
         "Pause between two looks at an empty outbox, when it has been empty for a while.",
+        least=0,
     )
     outbox_notify = Setting[bool](
         "KAFKA_OUTBOX_NOTIFY",
@@ -297,6 +319,7 @@ class Settings:
         environ.Env.int,
         3,
         "Relays that may die while they hand over one event, before its key is held.",
+        least=1,
     )
     relay_exactly_once = Setting[bool](
         "KAFKA_RELAY_EXACTLY_ONCE",
@@ -321,30 +344,35 @@ class Settings:
         _number,
         7.0,
         "Days that an event is kept after it went out; a purge deletes older ones.",
+        least=0,
     )
     inbox_retention_days = Setting[float](
         "KAFKA_INBOX_RETENTION_DAYS",
         _number,
         35.0,
         "Days that a handled message is remembered; more than any topic that is read keeps it.",
+        least=0,
     )
     handler_attempts = Setting[int](
         "KAFKA_HANDLER_ATTEMPTS",
         environ.Env.int,
         3,
         "How often a handler is tried before its message goes to the dead-letter topic.",
+        least=1,
     )
     handler_backoff_seconds = Setting[float](
         "KAFKA_HANDLER_BACKOFF_SECONDS",
         _number,
         0.5,
         "Pause before the second try; each further pause is twice as long.",
+        least=0,
     )
     handler_backoff_max_seconds = Setting[float](
         "KAFKA_HANDLER_BACKOFF_MAX_SECONDS",
         _number,
         30.0,
         "The longest pause between two tries.",
+        least=0,
     )
 
     consume_workers = Setting[int](
@@ -352,30 +380,35 @@ class Settings:
         environ.Env.int,
         0,
         "Handlers that a consumer runs at a time. 0: four, and one where SQLite is written to.",
+        least=0,
     )
     consume_in_flight = Setting[int](
         "KAFKA_CONSUME_IN_FLIGHT",
         environ.Env.int,
         1_000,
         "Messages that a consumer has in memory at most, waiting or being handled.",
+        least=1,
     )
     consume_in_flight_bytes = Setting[int](
         "KAFKA_CONSUME_IN_FLIGHT_BYTES",
         environ.Env.int,
         32 * 1024 * 1024,
         "The same in bytes: no more is fetched while they hold as much.",
+        least=1,
     )
     consume_drain_seconds = Setting[float](
         "KAFKA_CONSUME_DRAIN_SECONDS",
         _number,
         20.0,
         "How long running handlers are waited for at the end, or when partitions are taken away.",
+        least=0,
     )
     handler_stall_seconds = Setting[float](
         "KAFKA_HANDLER_STALL_SECONDS",
         _number,
         30.0,
         "A handler that runs longer is named in the log.",
+        least=0.1,
     )
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..broker.admin import TopicAdmin
+from ..conf import settings
 from ..errors import BrokerError
 from .backlog_report import BacklogReport, Lease
 from .sessions import Session, Sessions
@@ -22,7 +23,7 @@ class Finding:
 
     Args:
         kind: a word for programs: ``topic-missing``, ``broker``, ``hold``, ``later``,
-            ``no-relay``, ``session``, ``horizon`` or ``hidden``.
+            ``no-relay``, ``disabled``, ``session``, ``horizon`` or ``hidden``.
         what: what is so.
         cure: what can be done.
     """
@@ -74,10 +75,17 @@ def diagnose(
 def _relays(report: BacklogReport) -> Iterator[Finding]:
     led = {lease.shard for lease in report.leases if lease.owner}
     alone = [waiting for waiting in report.by_shard if waiting.name not in led]
+    alone = [waiting for waiting in alone if waiting.events > waiting.held]
     if not alone:
         return
+    if not settings.enabled:
+        yield Finding(
+            "disabled",
+            "KAFKA_ENABLED is false here, and no relay starts where it is.",
+            "Set it to true where events are to be sent.",
+        )
     shards = ranges([int(waiting.name) for waiting in alone])
-    events = sum(waiting.events for waiting in alone)
+    events = sum(waiting.events - waiting.held for waiting in alone)
     yield Finding(
         "no-relay",
         f"No relay holds the lease of shard {shards}, where {counted(events, 'event')} "

@@ -134,6 +134,13 @@ def test_security_that_does_not_go_together(settings: Settings, protocol: str) -
     assert found() == []
 
 
+def test_notices_that_no_database_can_give(settings: Settings) -> None:
+    settings.KAFKA_OUTBOX_NOTIFY = True
+    [message] = found()
+    assert message.id == "kafka.W003"
+    assert "NOTIFY" in message.msg
+
+
 def test_no_catalogue_is_a_warning_once_topics_are_used(settings: Settings) -> None:
     settings.KAFKA_TOPICS_FILE = ""
     assert found() == []

@@ -111,3 +111,36 @@ def test_a_number_with_a_unit_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         _ = settings.relay_lease_seconds
     monkeypatch.setenv("KAFKA_RELAY_LEASE_SECONDS", "1e1")
     assert settings.relay_lease_seconds == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"),
+    [
+        ("KAFKA_RELAY_BATCH_SIZE", 0, "1"),
+        ("KAFKA_RELAY_LEASE_SECONDS", -5.0, "0.1"),
+        ("KAFKA_RELAY_LEASE_SECONDS", float("nan"), "0.1"),
+        ("KAFKA_CONSUME_WORKERS", -1, "0"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_wherever_it_stands(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: float, least: str
+) -> None:
+    [setting] = [setting for setting in Settings.all() if setting.name == name]
+    monkeypatch.setenv(name, str(value))
+    with pytest.raises(ConfigurationError, match=f"{name} is {value}, .* at least {least}. It"):
+        setting.value()
+    monkeypatch.delenv(name)
+    with override_settings(**{name: value}), pytest.raises(ConfigurationError, match="at least"):
+        setting.value()
+
+
+def test_a_switch_is_no_number() -> None:
+    wrong = override_settings(KAFKA_RELAY_BATCH_SIZE=True)
+    with wrong, pytest.raises(ConfigurationError, match="is of type bool, and int is needed"):
+        _ = settings.relay_batch_size
+
+
+def test_every_default_is_in_its_range() -> None:
+    for setting in Settings.all():
+        with override_settings(**{setting.name: setting.value()}):
+            assert setting.value() is not None

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ...errors import KafkaIntegrationError
 from ...inbox.worker import Worker
 from ...shutdown import stopping_on_signals
+from ..arguments import count
 from ..consumer_console import ConsumerConsole
 
 _OPTIONS = ("workers", "drain", "max_messages", "from_beginning")
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--workers",
-            type=int,
+            type=count,
             metavar="N",
             help="handlers that run at a time (default: KAFKA_CONSUME_WORKERS, or else 4, and 1 "
             "where a handler writes to SQLite)",
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--drain", action="store_true", help="end when all that is there now is handled"
         )
-        parser.add_argument("--max-messages", type=int, metavar="N", help="end after N messages")
+        parser.add_argument("--max-messages", type=count, metavar="N", help="end after N messages")
         parser.add_argument(
             "--from-beginning",
             action="store_true",

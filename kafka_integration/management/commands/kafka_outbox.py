@@ -23,6 +23,12 @@ class Command(BaseCommand):
         "audit found differences; 2 wrong usage; 130 stopped by a signal."
     )
 
+    missing_args_message = (
+        "Name what to do: stats, audit, retry, discard, settle, replay, backfill, purge, erase or "
+        "reshard. 'manage.py kafka_outbox --help' explains them, and 'manage.py kafka_outbox stats "
+        "--help' the options of one."
+    )
+
     def add_arguments(self, parser: CommandParser) -> None:
         add_subcommands(parser)
 

@@ -12,6 +12,7 @@ from ...errors import KafkaIntegrationError
 from ...garbage import collecting_rarely
 from ...outbox.relay import Relay
 from ...shutdown import stop_after, stopping_on_signals
+from ..arguments import count, seconds
 from ..progress import RelayProgress
 
 
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--timeout",
-            type=float,
+            type=seconds,
             metavar="SECONDS",
             help=(
                 "end after this time; if --once or --drain has not finished by then, the exit "
@@ -50,7 +51,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--batch-size",
-            type=int,
+            type=count,
             metavar="N",
             help=f"events sent and recorded at once (default: {settings.relay_batch_size})",
         )

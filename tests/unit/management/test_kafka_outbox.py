@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import timezone
 
+from kafka_integration.management.commands.kafka_outbox import Command
 from kafka_integration.management.outbox_parser import model, moment, span
 from kafka_integration.models import (
     OutboxDelivery,
@@ -289,3 +290,15 @@ def test_a_signal_ends_it_after_a_batch_and_says_how_to_go_on(
     assert code == 130
     assert f"--from-id {sent[0].pk + 1} --to-id {sent[1].pk}." in text
     assert OutboxQueue.objects.count() == 1
+
+
+def test_without_a_command_every_one_is_named() -> None:
+    parser = Command().create_parser("manage.py", "kafka_outbox")
+    [commands] = [
+        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+    ]
+    assert Command.missing_args_message
+    for name in commands.choices:
+        assert name in Command.missing_args_message
+    with pytest.raises(CommandError, match="Name what to do: stats"):
+        parser.parse_args([])

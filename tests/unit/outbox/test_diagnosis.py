@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from kafka_integration.errors import BrokerUnavailable
 from kafka_integration.outbox import diagnosis
@@ -107,3 +108,17 @@ def test_what_keeps_dead_rows_and_what_cannot_be_seen() -> None:
 def test_ranges() -> None:
     assert ranges([7, 0, 1, 2]) == "0-2, 7"
     assert ranges([]) == ""
+
+
+def test_no_relay_is_asked_for_where_none_may_start(settings: Settings) -> None:
+    settings.KAFKA_ENABLED = False
+    assert kinds(waiting(leases=())) == ["disabled", "no-relay"]
+    assert kinds(waiting()) == []
+
+
+def test_no_relay_is_asked_for_to_send_what_is_held() -> None:
+    held = waiting(by_shard=(Waiting("3", 2, 2, 0, NOW),), leases=())
+    assert kinds(held) == []
+    some = waiting(by_shard=(Waiting(3, 3, 2, 0, NOW),), leases=())
+    [found] = diagnose(some, None, Kafka(), NOW)
+    assert "where 1 event waits" in found.what
