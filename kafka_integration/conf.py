@@ -374,7 +374,24 @@ class Settings:
         "The longest pause between two tries.",
         least=0,
     )
-
+    handler_in_place_seconds = Setting[float](
+        "KAFKA_HANDLER_IN_PLACE_SECONDS",
+        _number,
+        5.0,
+        "A message whose pauses add up to more is parked: the database keeps it until then.",
+    )
+    handler_give_up_seconds = Setting[float](
+        "KAFKA_HANDLER_GIVE_UP_SECONDS",
+        _number,
+        0.0,
+        "No try begins later than this after a message's first failure. 0: no limit.",
+    )
+    parked_per_key = Setting[int](
+        "KAFKA_PARKED_PER_KEY",
+        environ.Env.int,
+        10_000,
+        "Parked messages of one key that the database keeps at most; later ones wait in memory.",
+    )
     consume_workers = Setting[int](
         "KAFKA_CONSUME_WORKERS",
         environ.Env.int,

@@ -36,8 +36,9 @@ message_failed = Signal()
 ``pause`` (seconds)."""
 
 record_retried = Signal()
-"""A message was tried again on an operator's demand. Arguments: ``group``, ``record``
-(InboxRecord), ``outcome`` (Outcome: HANDLED or DEAD)."""
+"""A message that was parked was tried again. Arguments: ``group``, ``record`` (InboxRecord),
+``outcome`` (Outcome: HANDLED; IGNORED; PARKED until its next try; DEAD if it was tried on an
+operator's demand)."""
 
 message_dead = Signal()
 """A message was given up. Arguments: ``group``, ``message``, ``reason``, ``letter`` (False if its

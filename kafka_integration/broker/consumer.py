@@ -47,7 +47,7 @@ class EventConsumer:
         from_beginning: start each partition at its first message when it first comes to us.
         watch_ends: note when a partition's end is reached; :class:`Backlog` needs it.
         commit_interval: seconds.
-        listener: told of partitions that go.
+        listener: told of partitions that come and go.
         overrides: librdkafka properties, with ``_`` where the name has a dot.
 
     Raises:

@@ -16,7 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Is told of partitions that go, inside the consumer's ``poll``."""
+    """Is told of partitions that come and go, inside the consumer's ``poll``."""
+
+    def arriving(self, places: set[Place]) -> None:
+        """Prepare for these partitions: their messages come after the return."""
 
     def leaving(self, places: set[Place]) -> None:
         """End the work on these partitions: what is finished before the return is committed."""
@@ -66,6 +69,8 @@ class Membership:
         self._begun |= places
         consumer.incremental_assign(partitions)
         self.assignment.add(places)
+        if self.listener is not None:
+            self.listener.arriving(places)
         if self._paused and partitions:
             consumer.pause(partitions)
 

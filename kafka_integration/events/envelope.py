@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -47,6 +47,10 @@ class Message:
             if found == name:
                 return _text(value)
         return None
+
+    def outline(self) -> Message:
+        """Return it without its value and headers: enough to know its place and its key."""
+        return replace(self, value=None, headers=[])
 
     def place(self) -> str:
         """Return topic, partition and offset as one readable word."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -96,6 +96,12 @@ class Handler:
         retry_on: exceptions worth another try; any other goes to the dead-letter topic at once.
         order: which messages wait for each other.
         transactional: its effects are in that database alone, so that many may share a transaction.
+        fatal_on: exceptions after which the message goes to the dead-letter topic at once.
+        ignore_on: exceptions after which the message counts as dealt with.
+        backoff: the longest pause after the first try, in seconds; None means the setting.
+        backoff_max: no pause is longer, in seconds; None means the setting.
+        give_up_after: seconds after its first failure in which a message is tried; 0 means for
+            ever, None the setting.
     """
 
     topic: str
@@ -107,6 +113,11 @@ class Handler:
     retry_on: tuple[type[Exception], ...] = (Exception,)
     order: Order = "key"
     transactional: bool = False
+    fatal_on: tuple[type[Exception], ...] = ()
+    ignore_on: tuple[type[Exception], ...] = ()
+    backoff: float | None = None
+    backoff_max: float | None = None
+    give_up_after: float | None = None
 
     @property
     def name(self) -> str:
@@ -174,6 +185,7 @@ class Registry:
             GroupNameError: the group's name cannot be used.
             UncallableHandler: the function does not take one argument.
             UnknownOrder: its order is none that there is.
+            DeclarationError: an exception stands in two of its lists.
             DuplicateHandler: another handler has the same topic, type, version and group.
         """
         check_event_topic(handler.topic)
@@ -182,6 +194,7 @@ class Registry:
         _check_callable(handler)
         if handler.order not in get_args(Order):
             raise UnknownOrder(handler.name, handler.order, get_args(Order))
+        _check_exceptions(handler)
         for other in self.handlers:
             if other.claim() == handler.claim():
                 raise DuplicateHandler(handler.claim(), other.name, handler.name)
@@ -268,6 +281,11 @@ def handles(
     retry_on: tuple[type[Exception], ...] = (Exception,),
     order: Order = "key",
     transactional: bool = False,
+    fatal_on: tuple[type[Exception], ...] = (),
+    ignore_on: tuple[type[Exception], ...] = (),
+    backoff: float | None = None,
+    backoff_max: float | None = None,
+    give_up_after: float | None = None,
 ) -> Callable[[F], F]:
     """Declare that the decorated function handles a topic's events.
 
@@ -281,7 +299,9 @@ def handles(
         group: the consumer group; by default the setting ``KAFKA_DEFAULT_GROUP``.
         using: alias of the database that the effect goes to.
         attempts: tries before the dead-letter topic; by default ``KAFKA_HANDLER_ATTEMPTS``.
-        retry_on: exceptions that are worth another try.
+        retry_on: exceptions that are worth another try. Of all the classes named in ``retry_on``,
+            ``fatal_on`` and ``ignore_on`` the one closest to the exception's own counts; what none
+            of them covers is fatal.
         order: ``"key"``: messages of one key run one after the other, in the order of their
             partition; those without a key count as one key of each partition. ``"partition"``: so
             do all messages of a partition. ``"none"``: each runs when it comes. Where handlers of
@@ -291,6 +311,15 @@ def handles(
             fails, all are rolled back and handled one by one. It holds for a topic whose handlers
             in the group all promise it, on one database. Such a handler is called again for
             messages that were not guilty, and ``transaction.on_commit`` raises in it.
+        fatal_on: exceptions after which the message goes to the dead-letter topic at once.
+        ignore_on: exceptions after which the message counts as dealt with: what the handler did is
+            rolled back, and the inbox keeps the reason.
+        backoff: the longest pause after the first try, in seconds; it doubles with each try. By
+            default ``KAFKA_HANDLER_BACKOFF_SECONDS``.
+        backoff_max: no pause is longer; by default ``KAFKA_HANDLER_BACKOFF_MAX_SECONDS``.
+        give_up_after: no try begins more than so many seconds after the first failure, however
+            many ``attempts`` are left; 0 means no limit. By default
+            ``KAFKA_HANDLER_GIVE_UP_SECONDS``.
 
     Raises:
         DeclarationError: see :meth:`Registry.add_handler`.
@@ -300,7 +329,20 @@ def handles(
         chosen = settings.default_group if group is None else group
         registry.add_handler(
             Handler(
-                topic, contract, chosen, function, using, attempts, retry_on, order, transactional
+                topic,
+                contract,
+                chosen,
+                function,
+                using,
+                attempts,
+                retry_on,
+                order,
+                transactional,
+                fatal_on,
+                ignore_on,
+                backoff,
+                backoff_max,
+                give_up_after,
             )
         )
         return function
@@ -315,6 +357,16 @@ def _check_callable(handler: Handler) -> None:
         raise UncallableHandler(handler.name) from error
     except ValueError:
         pass  # written in C without a signature; calling it will tell
+
+
+def _check_exceptions(handler: Handler) -> None:
+    named = Counter((*handler.retry_on, *handler.fatal_on, *handler.ignore_on))
+    twice = sorted(kind.__name__ for kind, count in named.items() if count > 1)
+    if twice:
+        raise DeclarationError(
+            f"Handler {handler.name} names {', '.join(twice)} more than once in retry_on, fatal_on "
+            "and ignore_on. Name each exception in one of them."
+        )
 
 
 def _same(one: Publication, other: Publication) -> bool:

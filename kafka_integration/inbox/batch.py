@@ -13,9 +13,13 @@ from ..events.registry import Handler
 from .dispatch import Outcome, choose, read
 from .hooks import refusing_hooks
 from .insertion import most_at_once
-from .store import Identity, record_all_done
+from .store import Identity, parked_of, record_all_done
 
 _WHO = "A handler that shares its transaction"
+
+
+class KeyParked(Exception):
+    """Raised when messages cannot be handled together since one of them is parked."""
 
 
 def shared_database(topic: str, handlers: Sequence[Handler]) -> str | None:
@@ -47,6 +51,7 @@ def dispatch_all(
         What became of each; see :func:`kafka_integration.inbox.dispatch.dispatch`.
 
     Raises:
+        KeyParked: another consumer has parked one of them. Nothing is recorded.
         Exception: one of them cannot be handled, or was not this time. Nothing is recorded.
     """
     found = [_prepared(message, who, handlers) for message, who in named]
@@ -72,6 +77,8 @@ def _call_all(
     with transaction.atomic(using=using, durable=True), refusing_hooks(using, _WHO):
         rows = [(who, event.message, handler.name) for who, handler, event in calls]
         fresh = record_all_done(rows, using=using)
+        if parked_of({who for who, _, _ in calls} - fresh, using):
+            raise KeyParked("One of these messages is parked, and the later ones of its key wait.")
         outcomes = [_call(one, fresh, begins) for one in calls]
         require_sound_transaction(using, _WHO)
     return outcomes

@@ -16,7 +16,8 @@ from ..events.envelope import Message
 from ..events.registry import Handler, Order
 from .batch import shared_database
 from .dispatch import Outcome
-from .job import Again, Done, Job, Verdict, lane_of, order_of
+from .job import Again, Done, Job, Verdict
+from .order import lane_of, order_of
 from .origin import Origins
 from .parked_turns import ParkedTurns
 from .pool import Pool
@@ -41,7 +42,7 @@ class Consumption:
         handlers: its handlers.
         pool: where they are handled.
         origins: where messages without an id come from.
-        parked: what an operator wants tried again.
+        parked: lets messages run that are parked in the inbox.
         outcomes: counts what became of the messages.
         stopped: tells whether we are asked to end.
         max_messages: read no more than so many.
@@ -104,6 +105,10 @@ class Consumption:
         self._collect()
         return [job for job in self._pool.running() if places is None or job.place in places]
 
+    def arriving(self, places: set[Place]) -> None:
+        """Learn which keys of these partitions are parked before anything of them is handled."""
+        self._parked.arriving(places)
+
     def leaving(self, places: set[Place]) -> None:
         """Finish what is at work of these partitions before they go; forget the rest."""
         self._pool.hold(places)
@@ -117,11 +122,12 @@ class Consumption:
                 job.message.place(),
                 seconds,
             )
-        self._pool.drop(places)
+        self.lost(places)
 
     def lost(self, places: set[Place]) -> None:
         """Forget these partitions; what is at work of them is not committed."""
         self._pool.drop(places)
+        self._parked.gone(places)
 
     def _read(self) -> None:
         intake = self._intake()
@@ -132,7 +138,7 @@ class Consumption:
             self.consumer.pause()
         else:
             self.consumer.resume()
-        busy = self._pool.in_flight()[0]
+        busy = self._pool.in_flight()[0] or self._parked.loading
         message = self.consumer.poll(_BUSY_POLL if busy else _IDLE_POLL)
         number = 0
         while message is not None:
@@ -162,18 +168,34 @@ class Consumption:
             found = self._pool.result()
 
     def _note(self, job: Job, verdict: Verdict) -> None:
-        if isinstance(verdict, Done):
+        if isinstance(verdict, Again) and verdict.error is not None:
+            self._tell_failure(job.message, verdict.attempt, verdict.error, verdict.pause)
+        if not isinstance(verdict, Done):
+            return
+        if job.parked is not None:
+            self._parked.ended(job, verdict.outcome)
+            self._tell_parked(job)
+        else:
             self.consumer.release(job.taken)
             self._outcomes[verdict.outcome] += 1
-            self._tell(job, verdict)
-        elif isinstance(verdict, Again) and verdict.error is not None:
-            signals.message_failed.send(
-                sender=self._sender,
-                group=self._group,
-                message=job.message,
-                attempt=verdict.attempt,
-                error=verdict.error,
-                pause=verdict.pause,
+            if verdict.error is not None:
+                self._tell_failure(job.message, verdict.attempt, verdict.error, verdict.pause)
+        self._tell(job, verdict)
+
+    def _tell_failure(self, message: Message, attempt: int, error: Exception, pause: float) -> None:
+        signals.message_failed.send(
+            sender=self._sender,
+            group=self._group,
+            message=message,
+            attempt=attempt,
+            error=error,
+            pause=pause,
+        )
+
+    def _tell_parked(self, job: Job) -> None:
+        for record, outcome in job.ran:
+            signals.record_retried.send(
+                sender=self._sender, group=self._group, record=record, outcome=outcome
             )
 
     def _tell(self, job: Job, verdict: Done) -> None:
@@ -185,9 +207,13 @@ class Consumption:
                 reason=verdict.reason,
                 letter=verdict.letter,
             )
-        signals.message_handled.send(
-            sender=self._sender, group=self._group, message=job.message, outcome=verdict.outcome
-        )
+        if job.parked is None:
+            signals.message_handled.send(
+                sender=self._sender,
+                group=self._group,
+                message=job.message,
+                outcome=verdict.outcome,
+            )
 
     def _reached_limit(self) -> bool:
         return self._max_messages is not None and self._outcomes.total() >= self._max_messages

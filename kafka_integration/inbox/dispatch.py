@@ -23,7 +23,7 @@ from ..events.envelope import Attributes, Event, Message
 from ..events.registry import Handler
 from ..events.serialisation import decode
 from .hooks import refusing_hooks
-from .store import Identity, record_done
+from .store import Identity, parked_of, record_done
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Outcome(Enum):
     HANDLED = "handled"
     DUPLICATE = "duplicate"
     IGNORED = "ignored"
+    PARKED = "parked"
     DEAD = "dead"
 
 
@@ -96,8 +97,8 @@ def dispatch(message: Message, handlers: Sequence[Handler], who: Identity, attem
         attempt: which try this is, from 1.
 
     Returns:
-        HANDLED; DUPLICATE if the group has a record of it already; IGNORED if no handler of the
-        group is for its type.
+        HANDLED; DUPLICATE if the group has a record of it already; PARKED if that record says that
+        it is parked; IGNORED if no handler of the group is for its type.
 
     Raises:
         MessageError: the message can never be handled as it is.
@@ -135,7 +136,7 @@ def _handle_once(event: Event[Any], handler: Handler, who: Identity, attempt: in
             if not record_done(
                 who, event.message, using=handler.using, handler=handler.name, attempts=attempt
             ):
-                return Outcome.DUPLICATE
+                return _known(who, handler.using)
             # The first hook of the transaction: it runs before any that the handler registers.
             transaction.on_commit(lambda: committed.append(True), using=handler.using)
             call(handler, event)
@@ -149,6 +150,11 @@ def _handle_once(event: Event[Any], handler: Handler, who: Identity, attempt: in
             event.message.place(),
         )
     return Outcome.HANDLED
+
+
+def _known(who: Identity, using: str) -> Outcome:
+    """Return what a record says that was there before: another consumer may have parked it."""
+    return Outcome.PARKED if parked_of({who}, using) else Outcome.DUPLICATE
 
 
 def _only_type(handlers: Sequence[Handler]) -> str:

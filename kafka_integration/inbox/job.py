@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from math import inf
 
 from ..broker.assignment import Taken
 from ..broker.offsets import Place
 from ..errors import DeadLetterRefused
 from ..events.envelope import Message
-from ..events.registry import Handler, Order
+from ..models import InboxRecord
 from .dead_letters import Failure
 from .dispatch import Outcome
 from .store import Identity
 
 _OVERHEAD = 500
-_STRICTEST: tuple[Order, ...] = ("partition", "key", "none")
+_NO_GENERATION = 0
+
+
+@dataclass(frozen=True)
+class Parked:
+    """What a job is for that runs messages from the inbox, not one that was just read.
+
+    Args:
+        lane: whose parked messages are run in their order.
+        using: alias of the database of the one record that an operator wants tried again.
+        pk: that record, or None.
+    """
+
+    lane: Hashable = None
+    using: str = ""
+    pk: int | None = None
 
 
 @dataclass(eq=False)
@@ -38,6 +54,16 @@ class Job:
     attempt: int = 1
     troubles: int = 0
     """How often in a row something other than the message stood in its way."""
+    waited: float = 0.0
+    """The pauses between its tries so far, in seconds."""
+    tried_at: datetime | None = None
+    """When its first try failed."""
+    parked: Parked | None = None
+    """What it runs from the inbox; None for a message that was just read."""
+    record: InboxRecord | None = None
+    """The inbox record that it is at."""
+    ran: list[tuple[InboxRecord, Outcome]] = field(default_factory=list)
+    """What became of the inbox records that it ran."""
     who: Identity | None = None
     failure: Failure | None = None
     """Why it was given up. It is then buried, not handled."""
@@ -63,9 +89,17 @@ class Job:
         fresh = self.attempt == 1 and not self.troubles and self.failure is None
         return self.database if fresh else None
 
+    def load(self, record: InboxRecord) -> None:
+        """Turn to a record of the inbox, or to the next one."""
+        self.record, self.failure, self.sent, self.refusal = record, None, False, None
+        self.taken = Taken(record.message(), _NO_GENERATION)
+        self.started = time.monotonic()
+
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
+        if self.parked is not None:
+            return _OVERHEAD  # it has one record at a time, and never the same
         message = self.message
         headers = sum(len(name) + len(value or b"") for name, value in message.headers)
         return len(message.value or b"") + len(message.key or b"") + headers + _OVERHEAD
@@ -98,13 +132,19 @@ class Done:
 
     Args:
         outcome: what became of it.
-        reason: why it was given up, if it was.
+        reason: why it was given up, ignored or parked, if it was.
         letter: whether a dead letter of it was taken.
+        error: what its last try raised, if it was parked for that.
+        attempt: which try that was, from 1.
+        pause: seconds until the next.
     """
 
     outcome: Outcome
     reason: str = ""
     letter: bool = True
+    error: Exception | None = None
+    attempt: int = 0
+    pause: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -142,21 +182,3 @@ class Crashed:
 
 
 Verdict = Done | Again | Bury | Back | Crashed
-
-
-def order_of(topic: str, handlers: Sequence[Handler]) -> Order:
-    """Return the order that a topic's messages are kept in: the strictest of its handlers."""
-    asked = {handler.order for handler in handlers if handler.topic == topic}
-    return next((order for order in _STRICTEST if order in asked), "key")
-
-
-def lane_of(message: Message, order: Order) -> Hashable:
-    """Return what ``message`` is in order with; two messages of one lane never run together.
-
-    A producer scatters messages without a key, so that their order means little; what little it
-    means is kept, and all of a partition are in one lane.
-    """
-    place = message.topic, message.partition
-    if order == "partition":
-        return place
-    return (*place, message.key if order == "key" else message.offset)

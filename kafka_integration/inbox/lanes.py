@@ -125,10 +125,16 @@ class Lanes(Generic[I]):
         self._offer(lane)
 
     def hold(self, places: Collection[Place]) -> None:
-        """Hand out nothing more of these partitions, until they are dropped."""
+        """Hand out nothing more of these partitions, until they are released or dropped."""
         self._held.update(places)
         for lane in [lane for lane in self._ready.values() if lane.place in self._held]:
             del self._ready[lane.name]
+
+    def release(self, places: Collection[Place]) -> None:
+        """Hand out what waits of these partitions again."""
+        self._held.difference_update(places)
+        for lane in [lane for lane in self._lanes.values() if lane.place in places]:
+            self._offer(lane)
 
     def stop(self) -> None:
         """Hand out nothing more at all."""

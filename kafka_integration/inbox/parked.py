@@ -1,144 +1,225 @@
-"""Messages that an operator wants tried again."""
+"""Tries parked messages: those of a key in their order, and those that an operator wants tried."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Callable, Hashable, Sequence
+from datetime import timedelta
+from math import inf
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from .. import signals
-from ..database import ConnectionClosed, is_outage
 from ..errors import InvalidMessage
 from ..events.registry import Handler
 from ..models import InboxRecord, InboxStatus
+from .dead_letters import Failure
 from .dispatch import Outcome, call, choose, read
+from .job import Bury, Done, Job, Verdict
+from .parked_rows import ParkedRows, is_ready
+from .policy import handler_for, is_database_outage, policy_of
+from .retry import Decision, GiveUp, Ignore, SoFar, decide
 from .store import Identity, storable
 from .trace import described, worth_showing
+from .waiting import Waiting
 
 log = logging.getLogger(__name__)
 
+_AT_A_STRETCH = 1.0
 
-class ParkedRecords:
-    """Runs the group's parked records that are due.
+
+class ParkedTries:
+    """Runs the parked records that a job is for. Several threads may, each with its own job.
+
+    A record is locked while its handler runs, and updated in the transaction of the handler's
+    effect: of several consumers that believe to own its partition one runs it.
 
     Args:
         group: the consumer group.
-        handlers: its handlers; their databases are looked into.
+        handlers: its handlers.
+        rows: the parked records.
+        waiting: told of what is parked no longer, or longer.
+        stopped: asked between two records.
+        random: returns a number from 0 up to 1.
     """
 
-    def __init__(self, group: str, handlers: Sequence[Handler]) -> None:
+    def __init__(
+        self,
+        group: str,
+        handlers: Sequence[Handler],
+        rows: ParkedRows,
+        waiting: Waiting,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+        random: Callable[[], float] = random.random,
+    ) -> None:
         self._group = group
         self._handlers = handlers
-        self._databases = sorted({handler.using for handler in handlers})
+        self._rows = rows
+        self._waiting = waiting
+        self._stopped = stopped
+        self._random = random
 
-    def run_one(self) -> Outcome | None:
-        """Try one record once: HANDLED, or DEAD again with the new reason; None if none is due.
+    def handle(self, job: Job) -> Verdict:
+        """Run one record, or those of a lane that are due, for about a second.
 
-        Its row is locked meanwhile, so of several consumers one runs it, and it is updated in the
-        transaction of the handler's effect.
+        Returns:
+            :class:`Bury` if one was given up; else :class:`Done`, and ``job.ran`` tells the rest.
 
         Raises:
-            DatabaseError: the database is away; the record stays parked.
+            RecordLocked: another consumer is at it.
+            DatabaseError: the database is away; nothing is counted.
         """
-        for using in self._databases:
-            tried = self._run_one(using)
-            if tried is not None:
-                record, outcome = tried
-                signals.record_retried.send(
-                    sender=type(self), group=self._group, record=record, outcome=outcome
+        lane = _lane_of(job)
+        deadline = time.monotonic() + _AT_A_STRETCH
+        while True:
+            version = self._waiting.version(lane)
+            record = self._next(job)
+            if record is None:
+                self._waiting.close(lane, version, time.monotonic())
+                return _PARKED
+            late = time.monotonic() >= deadline or self._stopped()
+            if (late and job.ran) or not is_ready(record, timezone.now()):
+                self._put_off(job, record)
+                return _PARKED
+            job.load(record)
+            self._run(job, record)
+            if job.failure is not None:
+                return Bury()
+
+    def bury(self, job: Job, record: InboxRecord, failure: Failure, reason: str) -> None:
+        """Put down that a record is dead, after its letter was sent, and let its key go on."""
+        self._rows.change(
+            record,
+            status=InboxStatus.DEAD,
+            attempts=failure.attempts,
+            last_error=storable(reason),
+            available_at=None,
+            key_hash=None,
+        )
+        self._waiting.less(_lane_of(job))
+        self._waiting.go_on(_lane_of(job), record.outline(), time.monotonic())
+
+    def _next(self, job: Job) -> InboxRecord | None:
+        if job.parked is None or job.parked.pk is None:
+            return self._rows.first_of(job.message)
+        return self._rows.get(job.parked.using, job.parked.pk) if not job.ran else None
+
+    def _put_off(self, job: Job, record: InboxRecord) -> None:
+        due = time.monotonic()
+        if record.available_at is not None:
+            due += max(0.0, (record.available_at - timezone.now()).total_seconds())
+        self._waiting.go_on(_lane_of(job), record.outline(), due)
+
+    def _run(self, job: Job, record: InboxRecord) -> None:
+        """Try a record once and put down what came of it."""
+        committed: list[bool] = []
+        try:
+            if not self._handle(record, committed):
+                return  # someone else was quicker
+        except Exception as error:
+            if not committed and is_database_outage(error):
+                raise
+            if not committed:
+                self._failed(job, record, error)
+                return
+            log.exception(
+                "An on_commit hook failed for %s, which was parked. The effect is committed; this "
+                "hook and those after it will not run again.",
+                record.place(),
+            )
+        self._finished(job, record, Outcome.HANDLED)
+
+    def _handle(self, record: InboxRecord, committed: list[bool]) -> bool:
+        using = record._state.db or "default"
+        with transaction.atomic(using=using, durable=True):
+            locked = self._rows.lock(record)
+            if locked is None:
+                return False
+            transaction.on_commit(lambda: committed.append(True), using=using)
+            message = locked.message()
+            handler = choose(message, self._handlers)
+            if handler is None or handler.using != using:
+                raise InvalidMessage(
+                    f"Group {self._group!r} has no handler for this message on database "
+                    f"{using!r} any more. Declare one again, or discard the message."
                 )
-                return outcome
-        return None
+            who = Identity(locked.group, locked.source, locked.event_id)
+            call(handler, read(message, handler, who))
+            locked.finish()
+        return True
 
-    def _run_one(self, using: str) -> tuple[InboxRecord, Outcome] | None:
-        record: InboxRecord | None = None
-        try:
-            with transaction.atomic(using=using, durable=True):
-                record = self._next(using)
-                return None if record is None else (record, self._try(record, using))
-        except Exception as error:
-            if record is None or is_outage(error):
-                raise
-            return record, self._after_breakage(record, using, error)
-
-    def _next(self, using: str) -> InboxRecord | None:
-        features = connections[using].features
-        due = InboxRecord.objects.using(using).due(self._group, timezone.now())
-        if features.has_select_for_update_skip_locked:
-            due = due.select_for_update(skip_locked=True)
-        return due.first()
-
-    def _try(self, record: InboxRecord, using: str) -> Outcome:
-        record.attempts += 1
-        record.available_at = None
-        try:
-            with transaction.atomic(using=using):
-                self._handle(record, using)
-        except Exception as error:
-            if is_outage(error) or isinstance(error, ConnectionClosed):
-                raise
-            _log_failure(record, error)
-            record.status = InboxStatus.DEAD
-            record.last_error = storable(described(error))
+    def _failed(self, job: Job, record: InboxRecord, error: Exception) -> None:
+        if record.key_hash is None:
+            self._dead_again(job, record, error)
+            return
+        decision = self._decide(record, error)
+        if isinstance(decision, GiveUp):
+            job.failure = Failure(self._group, decision.reason, record.attempts + 1, error)
+            self._tell(record, error, "for good", last=True)
+        elif isinstance(decision, Ignore):
+            self._tell(record, error, "and is ignored")
+            record.last_error = _text(error)
+            if self._rows.change(record, **record.finished()):
+                self._finished(job, record, Outcome.IGNORED)
         else:
-            record.status = InboxStatus.DONE
-            record.last_error = ""
-            record.key, record.value, record.headers = None, None, []
-        record.save(using=using, update_fields=_CHANGED)
-        return Outcome.HANDLED if record.status == InboxStatus.DONE else Outcome.DEAD
+            self._tell(record, error, f"again in {decision.pause:.1f} s")
+            self._park_again(job, record, error, decision.pause)
 
-    def _handle(self, record: InboxRecord, using: str) -> None:
-        message = record.message()
-        handler = choose(message, self._handlers)
-        if handler is None or handler.using != using:
-            raise InvalidMessage(
-                f"Group {self._group!r} has no handler for this message on database {using!r} any "
-                "more. Declare one again, or discard the message."
-            )
-        call(
-            handler, read(message, handler, Identity(record.group, record.source, record.event_id))
+    def _decide(self, record: InboxRecord, error: Exception) -> Decision:
+        tried_at = record.tried_at or timezone.now()
+        age = (timezone.now() - tried_at).total_seconds()
+        so_far = SoFar(record.attempts + 1, waited=inf, age=age)
+        policy = policy_of(handler_for(record.message(), self._handlers))
+        return decide(policy, so_far, error, self._random)
+
+    def _park_again(self, job: Job, record: InboxRecord, error: Exception, seconds: float) -> None:
+        self._rows.change(
+            record,
+            attempts=record.attempts + 1,
+            last_error=_text(error),
+            available_at=timezone.now() + timedelta(seconds=seconds),
+            tried_at=record.tried_at or timezone.now(),
+        )
+        job.ran.append((record, Outcome.PARKED))
+
+    def _dead_again(self, job: Job, record: InboxRecord, error: Exception) -> None:
+        self._tell(record, error, "on demand", last=True)
+        record.last_error = _text(error)
+        self._rows.change(
+            record,
+            status=InboxStatus.DEAD,
+            attempts=record.attempts + 1,
+            last_error=record.last_error,
+            available_at=None,
+        )
+        job.ran.append((record, Outcome.DEAD))
+
+    def _finished(self, job: Job, record: InboxRecord, outcome: Outcome) -> None:
+        job.ran.append((record, outcome))
+        self._waiting.less(_lane_of(job))
+
+    def _tell(
+        self, record: InboxRecord, error: Exception, what: str, *, last: bool = False
+    ) -> None:
+        log.warning(
+            "Group %s: a new try of %s, which was parked, failed %s: %s",
+            record.group,
+            record.place(),
+            what,
+            described(error),
+            exc_info=worth_showing(error) if last else None,
         )
 
-    def _after_breakage(self, record: InboxRecord, using: str, error: Exception) -> Outcome:
-        """Put down what became of a record whose transaction could not say so itself."""
-        _log_failure(record, error)
-        record.last_error = storable(described(error))
-        undone = (
-            InboxRecord.objects.using(using)
-            .filter(pk=record.pk, status=InboxStatus.PARKED)
-            .update(
-                status=InboxStatus.DEAD,
-                available_at=None,
-                attempts=record.attempts,
-                last_error=record.last_error,
-                updated_at=timezone.now(),
-            )
-        )
-        # If it is parked no longer, it had committed, and what failed was an on_commit hook.
-        return Outcome.DEAD if undone else Outcome.HANDLED
+
+_PARKED = Done(Outcome.PARKED)
 
 
-_CHANGED = [
-    "status",
-    "attempts",
-    "available_at",
-    "last_error",
-    "key",
-    "value",
-    "headers",
-    "updated_at",
-]
+def _lane_of(job: Job) -> Hashable:
+    return job.lane if job.parked is None else job.parked.lane
 
 
-def _log_failure(record: InboxRecord, error: Exception) -> None:
-    log.warning(
-        "Group %s: %s[%s]@%s, tried again on demand, failed: %s",
-        record.group,
-        record.topic,
-        record.partition,
-        record.offset,
-        described(error),
-        exc_info=worth_showing(error),
-    )
+def _text(error: Exception) -> str:
+    return storable(described(error))

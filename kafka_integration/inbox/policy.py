@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from ..conf import settings
 from ..database import is_outage
@@ -11,6 +12,8 @@ from ..events.envelope import Message
 from ..events.registry import Handler
 from .dispatch import choose
 from .retry import Policy
+
+T = TypeVar("T")
 
 
 def handler_for(message: Message, handlers: Sequence[Handler]) -> Handler:
@@ -28,10 +31,14 @@ def handler_for(message: Message, handlers: Sequence[Handler]) -> Handler:
 def policy_of(handler: Handler) -> Policy:
     """Return how often and how patiently ``handler`` is tried."""
     return Policy(
-        attempts=settings.handler_attempts if handler.attempts is None else handler.attempts,
-        backoff=settings.handler_backoff_seconds,
-        maximum=settings.handler_backoff_max_seconds,
+        attempts=_or(handler.attempts, settings.handler_attempts),
+        backoff=_or(handler.backoff, settings.handler_backoff_seconds),
+        maximum=_or(handler.backoff_max, settings.handler_backoff_max_seconds),
         retry_on=handler.retry_on,
+        fatal_on=handler.fatal_on,
+        ignore_on=handler.ignore_on,
+        in_place=settings.handler_in_place_seconds,
+        patience=_or(handler.give_up_after, settings.handler_give_up_seconds) or None,
     )
 
 
@@ -43,3 +50,7 @@ def is_broker_error(error: BaseException) -> bool:
 def is_database_outage(error: BaseException) -> bool:
     """Tell whether the database, not the message, is why something failed."""
     return isinstance(error, RecordLocked) or is_outage(error)
+
+
+def _or(own: T | None, general: T) -> T:
+    return general if own is None else own

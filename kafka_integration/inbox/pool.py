@@ -129,6 +129,12 @@ class Pool:
         with self._changed:
             self._lanes.hold(places)
 
+    def release(self, places: Collection[Place]) -> None:
+        """Start what waits of these partitions after all."""
+        with self._changed:
+            self._lanes.release(places)
+            self._changed.notify()
+
     def busy(self, places: Collection[Place] | None = None) -> bool:
         """Tell whether anything of these partitions, or of all, is at work."""
         with self._changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from ..errors import MessageError, UndecodableMessage, UnknownVersion
 
@@ -22,19 +23,56 @@ class Policy:
         backoff: the longest pause after the first try, in seconds; it doubles with each try.
         maximum: no pause is longer, in seconds.
         retry_on: exceptions that are worth another try.
+        fatal_on: exceptions that are not.
+        ignore_on: exceptions after which the message counts as dealt with.
+        in_place: pauses that add up to no more than these seconds are spent in memory.
+        patience: no try begins more than so many seconds after the first failure; None: no limit.
+
+    Of several classes that an exception is of, the closest one counts.
     """
 
     attempts: int
     backoff: float
     maximum: float
     retry_on: tuple[type[BaseException], ...] = (Exception,)
+    fatal_on: tuple[type[BaseException], ...] = ()
+    ignore_on: tuple[type[BaseException], ...] = ()
+    in_place: float = inf
+    patience: float | None = None
+
+
+@dataclass(frozen=True)
+class SoFar:
+    """What has been done for a message.
+
+    Args:
+        attempt: which try failed last, from 1.
+        waited: seconds of pauses between its tries; infinite once it was parked.
+        age: seconds since its first failure.
+    """
+
+    attempt: int
+    waited: float = 0.0
+    age: float = 0.0
 
 
 @dataclass(frozen=True)
 class Retry:
-    """Try again after ``pause`` seconds."""
+    """Try again after ``pause`` seconds, in which the message stays in memory."""
 
     pause: float
+
+
+@dataclass(frozen=True)
+class Park:
+    """Try again after ``pause`` seconds; until then the database keeps the message."""
+
+    pause: float
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """Do not try again, and take the message as dealt with."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +82,27 @@ class GiveUp:
     reason: str
 
 
-def decide(policy: Policy, attempt: int, error: BaseException, random: Random) -> Retry | GiveUp:
-    """Return what follows the failure of try number ``attempt``, which counts from 1.
+Decision = Retry | Park | Ignore | GiveUp
+
+
+def decide(policy: Policy, so_far: SoFar, error: BaseException, random: Random) -> Decision:
+    """Return what follows a failure.
 
     A :class:`MessageError` is never worth another try: the same bytes would fail again.
     """
     if isinstance(error, MessageError):
         return GiveUp(_kind(error))
-    if not isinstance(error, policy.retry_on):
+    closest = _closest(type(error), policy)
+    if closest is policy.ignore_on:
+        return Ignore()
+    if closest is not policy.retry_on:
         return GiveUp("not-retriable")
-    if attempt >= policy.attempts:
+    if so_far.attempt >= policy.attempts:
         return GiveUp("attempts-exhausted")
-    return Retry(pause(attempt, policy.backoff, policy.maximum, random))
+    seconds = pause(so_far.attempt, policy.backoff, policy.maximum, random)
+    if policy.patience is not None and so_far.age + seconds > policy.patience:
+        return GiveUp("time-exhausted")
+    return Retry(seconds) if so_far.waited + seconds <= policy.in_place else Park(seconds)
 
 
 def pause(attempt: int, backoff: float, maximum: float, random: Random) -> float:
@@ -66,6 +113,12 @@ def pause(attempt: int, backoff: float, maximum: float, random: Random) -> float
     """
     longest = min(maximum, backoff * 2.0 ** min(attempt - 1, _DOUBLINGS))
     return random() * longest
+
+
+def _closest(kind: type[BaseException], policy: Policy) -> tuple[type[BaseException], ...] | None:
+    """Return the list that has the closest of the classes that ``kind`` is of."""
+    lists = (policy.ignore_on, policy.fatal_on, policy.retry_on)
+    return next((found for one in kind.__mro__ for found in lists if one in found), None)
 
 
 def _kind(error: MessageError) -> str:

@@ -7,6 +7,8 @@ import random
 import time
 from collections.abc import Callable, Hashable, Sequence
 
+from django.utils import timezone
+
 from ..database import close_connections, is_outage
 from ..errors import BrokerError, DeadLetterRefused
 from ..events.envelope import Message
@@ -16,10 +18,14 @@ from .batch_size import BatchSize
 from .dead_letters import DeadLetters, Failure
 from .dispatch import Outcome, dispatch
 from .job import Again, Back, Bury, Done, Job, Turns, Verdict
+from .parked import ParkedTries
+from .parked_rows import ParkedRows
+from .parking import Parking
 from .policy import handler_for, is_broker_error, is_database_outage, policy_of
-from .retry import GiveUp, decide, pause
+from .retry import GiveUp, Ignore, Park, SoFar, decide, pause
 from .store import Identity, identity, is_recorded, record_dead
 from .trace import described, worth_showing
+from .waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +45,7 @@ class Settler:
         group: the consumer group.
         handlers: its handlers.
         dead_letters: where those go that cannot be handled.
+        waiting: the keys that are parked.
         stopped: asked between two messages of a batch that is handled one by one.
         random: returns a number from 0 up to 1.
     """
@@ -48,6 +55,7 @@ class Settler:
         group: str,
         handlers: Sequence[Handler],
         dead_letters: DeadLetters,
+        waiting: Waiting | None = None,
         *,
         stopped: Callable[[], bool] = lambda: False,
         random: Callable[[], float] = random.random,
@@ -58,24 +66,40 @@ class Settler:
         self._handlers = handlers
         self._dead_letters = dead_letters
         self._random = random
+        self._waiting = waiting or Waiting()
+        self._parking = Parking(handlers, self._waiting)
+        self._parked = ParkedTries(
+            group,
+            handlers,
+            ParkedRows(group, handlers),
+            self._waiting,
+            stopped=stopped,
+            random=random,
+        )
 
     def handle(self, job: Job) -> Verdict:
         """Try a message once, in the transaction of its effect.
 
         Returns:
-            :class:`Done` if that is committed, :class:`Again` if another try follows,
-            :class:`Bury` if the message is given up.
+            :class:`Done` if that is committed or the message is parked, :class:`Again` if another
+            try follows, :class:`Bury` if the message is given up.
         """
         if job.failure is not None:
             return Bury()
+        if job.parked is not None:
+            return self._outlive(job, lambda: self._parked.handle(job))
         try:
             who = self._name(job)
         except BrokerError as error:
             return self._wait(job, "Kafka does not tell the topic's id", error, everybody=True)
+        if self._waiting.holds(job.lane):
+            return self._outlive(job, lambda: self._parking.behind(job, who))
         try:
             outcome = dispatch(job.message, self._handlers, who, job.attempt)
         except Exception as error:  # noqa: BLE001  # whatever a handler raises is judged here
-            return self._judge(job, error)
+            return self._judge(job, who, error)
+        if outcome is Outcome.PARKED:
+            self._waiting.note(job.lane, job.message.outline(), time.monotonic(), number=0)
         return Done(outcome)
 
     def handle_all(self, jobs: Sequence[Job]) -> list[Verdict]:
@@ -94,18 +118,24 @@ class Settler:
         return verdicts
 
     def _together(self, jobs: Sequence[Job]) -> list[Verdict]:
+        """Share a transaction, without those whose keys are parked."""
+        alone = [job for job in jobs if self._waiting.holds(job.lane)]
+        shared = [job for job in jobs if job not in alone] if alone else jobs
+        verdicts = dict(zip(shared, self._share(shared), strict=True)) if shared else {}
+        verdicts |= zip(alone, self._one_by_one(alone), strict=True)
+        return [verdicts[job] for job in jobs]
+
+    def _share(self, jobs: Sequence[Job]) -> list[Verdict]:
         try:
             named = [(job.message, self._name(job)) for job in jobs]
             outcomes = dispatch_all(named, self._handlers, Turns(jobs))
         except Exception as error:  # noqa: BLE001  # whoever is guilty will be found alone
             self.batch_size.failed()
-            return self._one_by_one(jobs, error)
+            log.debug("Group %s: a batch was rolled back: %s", self._group, described(error))
+            return self._one_by_one(jobs)
         return [Done(outcome) for outcome in outcomes]
 
-    def _one_by_one(self, jobs: Sequence[Job], error: Exception) -> list[Verdict]:
-        log.debug(
-            "Group %s: a batch of %d was rolled back: %s", self._group, len(jobs), described(error)
-        )
+    def _one_by_one(self, jobs: Sequence[Job]) -> list[Verdict]:
         waits: set[Hashable] = set()
         everybody = False
         verdicts: list[Verdict] = []
@@ -128,16 +158,15 @@ class Settler:
         Returns:
             :class:`Done`, or :class:`Again` where Kafka or the database does not take it now.
         """
-        if job.failure is None or job.who is None:
+        failure = job.failure
+        if failure is None:
             raise ValueError(f"{job.message.place()} was not given up.")
         try:
-            return self._bury(job, job.who, job.failure)
+            return self._outlive(job, lambda: self._bury(job, failure))
         except Exception as error:
-            if is_database_outage(error):
-                return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
             if not is_broker_error(error):
                 raise
-            told = job.failure.text()
+            told = failure.text()
             return self._wait(
                 job, f"The dead-letter topic does not take the message ({told})", error
             )
@@ -151,33 +180,57 @@ class Settler:
             job.who = identity(self._group, job.message, lambda _: job.origin())
         return job.who
 
-    def _judge(self, job: Job, error: Exception) -> Verdict:
+    def _outlive(self, job: Job, action: Callable[[], Verdict]) -> Verdict:
+        """Do something in the database; if that is away, it is done again later."""
+        try:
+            return action()
+        except Exception as error:
+            if not is_database_outage(error):
+                raise
+            return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
+
+    def _judge(self, job: Job, who: Identity, error: Exception) -> Verdict:
         if is_database_outage(error):
             return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
+        now = timezone.now()
+        job.tried_at = job.tried_at or now
+        so_far = SoFar(job.attempt, job.waited, (now - job.tried_at).total_seconds())
         policy = policy_of(handler_for(job.message, self._handlers))
-        decision = decide(policy, job.attempt, error, self._random)
+        decision = decide(policy, so_far, error, self._random)
         if isinstance(decision, GiveUp):
             job.failure = Failure(self._group, decision.reason, job.attempt, error)
             self._tell(job.message, job.failure)
             return Bury()
-        self._announce(job, error, decision.pause)
-        failed, job.attempt, job.troubles = job.attempt, job.attempt + 1, 0
-        return Again(decision.pause, error, failed)
+        if isinstance(decision, Ignore):
+            return self._outlive(job, lambda: self._parking.ignore(job, who, error))
+        if isinstance(decision, Park):
+            seconds = decision.pause
+            return self._outlive(job, lambda: self._parking.park(job, who, error, seconds))
+        return self._again(job, error, decision.pause)
 
-    def _bury(self, job: Job, who: Identity, failure: Failure) -> Verdict:
+    def _again(self, job: Job, error: Exception, seconds: float) -> Again:
+        self._announce(job, error, seconds)
+        failed, job.attempt, job.troubles = job.attempt, job.attempt + 1, 0
+        job.waited += seconds
+        return Again(seconds, error, failed)
+
+    def _bury(self, job: Job, failure: Failure) -> Verdict:
         handler = handler_for(job.message, self._handlers)
-        if not job.sent and is_recorded(who, handler.using):
-            return Done(Outcome.DUPLICATE)
+        if job.record is None and not job.sent and is_recorded(self._name(job), handler.using):
+            return Done(self._parking.meet(job, self._name(job), handler.using))
         self._send(job, failure)
         reason = failure.text() if job.refusal is None else f"{failure.text()}\n{job.refusal}"
-        record_dead(
-            who,
-            job.message,
-            using=handler.using,
-            handler=handler.name,
-            attempts=failure.attempts,
-            error=reason,
-        )
+        if job.record is not None:
+            self._parked.bury(job, job.record, failure, reason)
+        else:
+            record_dead(
+                self._name(job),
+                job.message,
+                using=handler.using,
+                handler=handler.name,
+                attempts=failure.attempts,
+                error=reason,
+            )
         return Done(Outcome.DEAD, reason, letter=job.refusal is None)
 
     def _send(self, job: Job, failure: Failure) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
 from django.db import OperationalError, connections
@@ -14,6 +15,7 @@ from django.db.backends.utils import CursorWrapper
 from ..errors import RecordLocked
 from ..events.envelope import Message, headers_to_json
 from ..models import InboxRecord, InboxStatus
+from ..models.inbox import key_hash
 from . import insertion
 
 LOCK_SECONDS = 5.0
@@ -121,13 +123,70 @@ def record_dead(
     Returns:
         Whether the group had no record of it yet; an older record is left as it is.
     """
-    record = _record(who, message, InboxStatus.DEAD, handler, attempts)
+    record = _record_with_bytes(who, message, InboxStatus.DEAD, handler, attempts)
     record.last_error = storable(error)
-    record.key, record.value = message.key, message.value
-    record.headers = headers_to_json(message.headers)
     connection = connections[using]
     with connection.cursor() as cursor:
         return _insert(connection, cursor, record)
+
+
+def record_parked(
+    who: Identity,
+    message: Message,
+    *,
+    using: str,
+    handler: str,
+    attempts: int = 0,
+    error: str = "",
+    available_at: datetime | None = None,
+    tried_at: datetime | None = None,
+) -> bool:
+    """Record that ``message`` waits, with its bytes, and that later ones of its key wait behind it.
+
+    Args:
+        attempts: how often it was tried.
+        error: why the last try failed.
+        available_at: when it may be tried; None if it only waits for those before it.
+        tried_at: when its first try failed.
+
+    Returns:
+        Whether the group had no record of it yet; an older record is left as it is.
+    """
+    record = _record_with_bytes(who, message, InboxStatus.PARKED, handler, attempts)
+    record.last_error = storable(error)
+    record.available_at, record.tried_at = available_at, tried_at
+    record.key_hash = key_hash(message.key)
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        return _insert(connection, cursor, record)
+
+
+def record_ignored(
+    who: Identity, message: Message, *, using: str, handler: str, attempts: int, error: str
+) -> bool:
+    """Record that ``message`` counts as dealt with though its handler failed, and why it does.
+
+    Returns:
+        Whether the group had no record of it yet; an older record is left as it is.
+    """
+    record = _record(who, message, InboxStatus.DONE, handler, attempts)
+    record.last_error = storable(error)
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        return _insert(connection, cursor, record)
+
+
+def parked_of(known: Collection[Identity], using: str) -> set[Identity]:
+    """Return those messages that are parked, so that the later ones of their keys must wait."""
+    if not known:
+        return set()
+    rows = InboxRecord.objects.using(using).holding(next(iter(known)).group)
+    found = rows.filter(event_id__in={who.event_id for who in known})
+    return {
+        who
+        for row in found.values_list("group", "source", "event_id")
+        if (who := Identity(*row)) in known
+    }
 
 
 def is_recorded(who: Identity, using: str) -> bool:
@@ -159,6 +218,15 @@ def _record(
         handler=handler[-_LONGEST:],
         attempts=attempts,
     )
+
+
+def _record_with_bytes(
+    who: Identity, message: Message, status: InboxStatus, handler: str, attempts: int
+) -> InboxRecord:
+    record = _record(who, message, status, handler, attempts)
+    record.key, record.value = message.key, message.value
+    record.headers = headers_to_json(message.headers)
+    return record
 
 
 def _row(who: Identity, message: Message, handler: str) -> insertion.Row:

@@ -24,10 +24,11 @@ from .dead_letters import DeadLetters
 from .dispatch import Outcome
 from .job import Job
 from .origin import Origins
-from .parked import ParkedRecords
+from .parked_rows import ParkedRows
 from .parked_turns import ParkedTurns
 from .pool import Pool
 from .settlement import Settler
+from .waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +93,12 @@ class Worker:
         """
         admin = TopicAdmin()
         self._require_topics(admin)
-        pool = self._pool()
-        parked = ParkedTurns(self.group, ParkedRecords(self.group, self.handlers), pool.submit)
+        waiting = Waiting()
+        pool = self._pool(waiting)
+        rows = ParkedRows(self.group, self.handlers)
+        # One thread at least is there for what comes, however long parked messages take.
+        most = max(1, self.workers - 1)
+        parked = ParkedTurns(self.group, rows, waiting, pool, most, drain=self._drain)
         self.retried = parked.outcomes
         consumption = Consumption(
             self.group,
@@ -146,10 +151,10 @@ class Worker:
             log.info("Group %s leaves %d messages unfinished.", self.group, waiting)
         return left
 
-    def _pool(self) -> Pool:
+    def _pool(self, waiting: Waiting) -> Pool:
         letters = DeadLetters()
         stopped = self._stopping.is_set
-        settler = Settler(self.group, self.handlers, letters, stopped=stopped)
+        settler = Settler(self.group, self.handlers, letters, waiting, stopped=stopped)
         return Pool(
             settler.handle_all,
             settler.bury,

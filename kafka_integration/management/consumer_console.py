@@ -28,6 +28,7 @@ _WORDS = {
     Outcome.HANDLED: "✓",
     Outcome.DUPLICATE: "= duplicate",
     Outcome.IGNORED: "- ignored",
+    Outcome.PARKED: "… parked",
 }
 _PLAIN = str.maketrans({"✓": "+", "…": "~"})
 
@@ -98,9 +99,11 @@ class ConsumerConsole:
         self._line(f"Dead letter: {message.place()} {went}: {reason}")
 
     def _retried(self, record: InboxRecord, outcome: Outcome, **_: Any) -> None:
-        place = record.message().place()
-        result = "handled" if outcome is Outcome.HANDLED else f"dead again: {record.last_error}"
-        self._line(f"Tried again on demand: {place} {result}")
+        if outcome is Outcome.PARKED:
+            return  # the log tells what failed
+        what = "Tried again on demand" if record.key_hash is None else "Tried again"
+        result = f"dead again: {record.last_error}" if outcome is Outcome.DEAD else outcome.value
+        self._line(f"{what}: {record.place()} {result}")
 
     def _message_line(self, message: Message, outcome: Outcome) -> str:
         kind = Attributes.of(message).type or "(no type)"
@@ -116,11 +119,11 @@ class ConsumerConsole:
 
     def _summary(self) -> str:
         counts = self.worker.outcomes
-        parts = [f"{counts[outcome]:,} {outcome.value}" for outcome in Outcome]
+        parts = [f"{counts[outcome]:,} {outcome.value}" for outcome in _shown(counts)]
         retried = self.worker.retried
         if retried:
             parts.append(
-                f"tried again on demand: {retried[Outcome.HANDLED]:,} handled, "
+                f"of those parked before: {retried[Outcome.HANDLED]:,} handled, "
                 f"{retried[Outcome.DEAD]:,} dead"
             )
         return f"Consumer ended. {_messages(counts.total())}: {', '.join(parts)}."
@@ -131,10 +134,15 @@ class ConsumerConsole:
 
 
 def _handled_line(counts: Counter[Outcome]) -> str:
-    rest = [outcome for outcome in Outcome if outcome is not Outcome.HANDLED]
+    rest = [outcome for outcome in _shown(counts) if outcome is not Outcome.HANDLED]
     # Each message is in one of them, so that the first number is all that there were.
     parts = ", ".join(f"{counts[outcome]:,} {outcome.value}" for outcome in rest)
     return f"Handled {_messages(counts.total())} ({parts})."
+
+
+def _shown(counts: Counter[Outcome]) -> list[Outcome]:
+    """Return what is told: seldom is anything parked."""
+    return [one for one in Outcome if one is not Outcome.PARKED or counts[one]]
 
 
 def _messages(number: int) -> str:

@@ -7,7 +7,8 @@ once however often Kafka delivers the message.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.utils import timezone
@@ -28,14 +29,31 @@ class InboxStatus(models.TextChoices):
     DISCARDED = "discarded"
 
 
+def key_hash(key: bytes | None) -> int:
+    """Return a number of 64 bits that stands for a message's key in an index."""
+    text = b"" if key is None else b"k" + key
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
+
+
 class InboxRecordQuerySet(models.QuerySet["InboxRecord"]):
     """Messages by what became of them."""
 
     def due(self, group: str, now: datetime) -> Self:
-        """Return the group's parked messages whose time has come, oldest first."""
-        return self.filter(group=group, status=InboxStatus.PARKED, available_at__lte=now).order_by(
-            "pk"
-        )
+        """Return the group's messages that someone wants tried again, oldest first."""
+        return self.filter(
+            group=group,
+            status=InboxStatus.PARKED,
+            key_hash__isnull=True,
+            available_at__lte=now,
+        ).order_by("pk")
+
+    def holding(self, group: str) -> Self:
+        """Return the group's parked messages that the later ones of their keys wait behind."""
+        return self.filter(group=group, status=InboxStatus.PARKED, key_hash__isnull=False)
+
+    def of_key(self, key: bytes | None) -> Self:
+        """Return the messages with this key, by way of its hash, which has an index."""
+        return self.filter(key_hash=key_hash(key), key=key)
 
     def groups(self) -> list[str]:
         """Return every group that has a record, sorted."""
@@ -68,6 +86,10 @@ class InboxRecord(models.Model):
     value = models.BinaryField(null=True, blank=True)
     headers = models.JSONField(default=list, blank=True)
     available_at = models.DateTimeField(null=True, blank=True)
+    key_hash = models.BigIntegerField(null=True, blank=True)
+    """Set while it is parked and the later messages of its key wait behind it."""
+    tried_at = models.DateTimeField(null=True, blank=True)
+    """When its first try failed, while it is parked."""
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -86,6 +108,11 @@ class InboxRecord(models.Model):
                 fields=["group", "available_at"],
                 name="kafka_inbox_parked",
                 condition=models.Q(status="parked"),
+            ),
+            models.Index(
+                fields=["group", "topic", "partition", "key_hash", "offset"],
+                name="kafka_inbox_waiting",
+                condition=models.Q(status="parked", key_hash__isnull=False),
             ),
             models.Index(fields=["status", "created_at"], name="kafka_inbox_status"),
             models.Index(fields=["topic", "created_at"], name="kafka_inbox_topic"),
@@ -109,6 +136,40 @@ class InboxRecord(models.Model):
             headers=headers_from_json(self.headers),
             timestamp=self.timestamp,
         )
+
+    def outline(self) -> Message:
+        """Return the message without its value and headers: enough to know its place and key."""
+        key = None if self.key is None else bytes(self.key)
+        return Message(self.topic, self.partition, self.offset, key, None, timestamp=self.timestamp)
+
+    def place(self) -> str:
+        """Return topic, partition and offset as one readable word."""
+        return self.outline().place()
+
+    def finished(self) -> dict[str, Any]:
+        """Return the values of a message that was parked and has been dealt with at one more try.
+
+        Its reason for being ignored, if there is one, stays.
+        """
+        return {
+            "status": InboxStatus.DONE,
+            "attempts": self.attempts + 1,
+            "available_at": None,
+            "key_hash": None,
+            "tried_at": None,
+            "last_error": self.last_error,
+            "key": None,
+            "value": None,
+            "headers": [],
+        }
+
+    def finish(self) -> None:
+        """Note that a parked message is handled, in the open transaction."""
+        self.last_error = ""
+        values = self.finished()
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.save(using=self._state.db, update_fields=[*values, "updated_at"])
 
     def retry(self) -> bool:
         """Hand a dead message to its group's consumer again; return whether it was dead."""

@@ -229,9 +229,15 @@ def test_a_backlog_that_another_member_clears(make: Make, produce: Callable[...,
 class Listener:
     """Finishes a message when it hears that its partition leaves."""
 
+    arrived: set[tuple[str, int]]
+
     def __init__(self) -> None:
         self.on_leaving: Callable[[], None] = lambda: None
         self.heard: list[tuple[str, set[tuple[str, int]]]] = []
+        self.arrived = set()
+
+    def arriving(self, places: set[tuple[str, int]]) -> None:
+        self.arrived |= places
 
     def leaving(self, places: set[tuple[str, int]]) -> None:
         self.heard.append(("leaving", places))

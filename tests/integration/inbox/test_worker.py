@@ -383,6 +383,7 @@ def test_a_stop_ends_a_long_pause_and_leaves_its_message(
     broker: str,
     settings: Settings,
 ) -> None:
+    settings.KAFKA_HANDLER_IN_PLACE_SECONDS = 10_000.0
     settings.KAFKA_HANDLER_BACKOFF_SECONDS = 10_000.0
     settings.KAFKA_HANDLER_BACKOFF_MAX_SECONDS = 10_000.0
     fails = [True]

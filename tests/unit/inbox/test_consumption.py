@@ -15,6 +15,7 @@ from kafka_integration import signals
 from kafka_integration.broker.admin import TopicAdmin
 from kafka_integration.broker.assignment import Assignment, Taken
 from kafka_integration.broker.consumer import EventConsumer
+from kafka_integration.broker.offsets import Place
 from kafka_integration.errors import BrokerUnavailable
 from kafka_integration.events.envelope import Message
 from kafka_integration.inbox import throttle
@@ -83,8 +84,11 @@ class Nothing:
     """No parked records."""
 
     idle = True
+    loading = False
 
     def turn(self) -> None: ...
+
+    def gone(self, places: set[Place]) -> None: ...
 
 
 class Group:

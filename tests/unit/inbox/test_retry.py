@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_integration.errors import InvalidMessage, UndecodableMessage, UnknownVersion
-from kafka_integration.inbox.retry import GiveUp, Policy, Retry, decide, pause
+from kafka_integration.inbox.retry import (
+    GiveUp,
+    Ignore,
+    Park,
+    Policy,
+    Retry,
+    SoFar,
+    decide,
+    pause,
+)
 
 POLICY = Policy(attempts=3, backoff=0.5, maximum=30.0)
 numbers = st.floats(0, 1, exclude_max=True)
@@ -35,12 +44,12 @@ def test_there_are_exactly_as_many_tries_as_the_policy_says(
     attempts: int, attempt: int, dice: float
 ) -> None:
     policy = Policy(attempts=attempts, backoff=1.0, maximum=2.0)
-    decision = decide(policy, attempt, ValueError(), lambda: dice)
+    decision = decide(policy, SoFar(attempt), ValueError(), lambda: dice)
     assert isinstance(decision, Retry) == (attempt < attempts)
 
 
 def test_the_last_try_gives_up() -> None:
-    assert decide(POLICY, 3, ValueError(), lambda: 0.0) == GiveUp("attempts-exhausted")
+    assert decide(POLICY, SoFar(3), ValueError(), lambda: 0.0) == GiveUp("attempts-exhausted")
 
 
 @pytest.mark.parametrize(
@@ -52,10 +61,47 @@ def test_the_last_try_gives_up() -> None:
     ],
 )
 def test_a_bad_message_is_never_tried_again(error: Exception, reason: str) -> None:
-    assert decide(POLICY, 1, error, lambda: 0.0) == GiveUp(reason)
+    assert decide(POLICY, SoFar(1), error, lambda: 0.0) == GiveUp(reason)
 
 
 def test_other_exceptions_than_those_worth_it_are_not_tried_again() -> None:
     policy = Policy(attempts=3, backoff=1.0, maximum=2.0, retry_on=(ConnectionError,))
-    assert decide(policy, 1, ValueError(), lambda: 0.0) == GiveUp("not-retriable")
-    assert decide(policy, 1, ConnectionResetError(), lambda: 0.5) == Retry(0.5)
+    assert decide(policy, SoFar(1), ValueError(), lambda: 0.0) == GiveUp("not-retriable")
+    assert decide(policy, SoFar(1), ConnectionResetError(), lambda: 0.5) == Retry(0.5)
+
+
+def test_of_the_classes_of_an_exception_the_closest_counts() -> None:
+    policy = Policy(
+        attempts=3,
+        backoff=1.0,
+        maximum=2.0,
+        retry_on=(Exception, BrokenPipeError),
+        fatal_on=(OSError,),
+        ignore_on=(ConnectionError,),
+    )
+    found = {
+        kind: type(decide(policy, SoFar(1), kind(), lambda: 0.5))
+        for kind in (ValueError, OSError, TimeoutError, ConnectionResetError, BrokenPipeError)
+    }
+    assert found == {
+        ValueError: Retry,
+        OSError: GiveUp,
+        TimeoutError: GiveUp,
+        ConnectionResetError: Ignore,
+        BrokenPipeError: Retry,
+    }
+
+
+def test_what_waited_long_enough_in_memory_is_parked() -> None:
+    policy = Policy(attempts=9, backoff=2.0, maximum=60.0, in_place=5.0)
+    assert decide(policy, SoFar(1, waited=3.0), ValueError(), lambda: 1.0) == Retry(2.0)
+    assert decide(policy, SoFar(1, waited=3.1), ValueError(), lambda: 1.0) == Park(2.0)
+    assert decide(policy, SoFar(9, waited=3.1), ValueError(), lambda: 1.0) == GiveUp(
+        "attempts-exhausted"
+    )
+
+
+def test_no_try_begins_after_the_time_is_up() -> None:
+    policy = Policy(attempts=9, backoff=2.0, maximum=60.0, patience=10.0)
+    assert decide(policy, SoFar(1, age=8.0), ValueError(), lambda: 1.0) == Retry(2.0)
+    assert decide(policy, SoFar(1, age=8.1), ValueError(), lambda: 1.0) == GiveUp("time-exhausted")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kafka_integration.events.registry import Order
-from kafka_integration.inbox.job import lane_of, order_of
+from kafka_integration.inbox.order import lane_of, order_of
 
 from .messages import TOPIC, Broken, handler, ignore, message
 
