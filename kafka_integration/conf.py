@@ -386,6 +386,12 @@ class Settings:
         0.0,
         "No try begins later than this after a message's first failure. 0: no limit.",
     )
+    handler_crashes = Setting[int](
+        "KAFKA_HANDLER_CRASHES",
+        environ.Env.int,
+        3,
+        "Processes that may die while they handle one message, before it is given up.",
+    )
     parked_per_key = Setting[int](
         "KAFKA_PARKED_PER_KEY",
         environ.Env.int,

@@ -113,7 +113,8 @@ class Consumption:
         """Finish what is at work of these partitions before they go; forget the rest."""
         self._pool.hold(places)
         seconds = drain_seconds()
-        for job in self.drain(seconds, places):
+        left = self.drain(seconds, places)
+        for job in left:
             log.warning(
                 "Group %s gives %s[%d] away while a handler is still at %s, after %.0f s. The "
                 "message comes again elsewhere, and has no second effect.",
@@ -123,6 +124,11 @@ class Consumption:
                 seconds,
             )
         self.lost(places)
+        self._parked.give_up(places - {job.place for job in left})
+
+    def end(self, left: Sequence[Job]) -> None:
+        """Give up our partitions at an orderly end, but for those of handlers still at work."""
+        self._parked.give_up(self.consumer.assigned - {job.place for job in left})
 
     def lost(self, places: set[Place]) -> None:
         """Forget these partitions; what is at work of them is not committed."""
@@ -177,6 +183,7 @@ class Consumption:
             self._tell_parked(job)
         else:
             self.consumer.release(job.taken)
+            self._parked.passed(job.place, verdict.outcome)
             self._outcomes[verdict.outcome] += 1
             if verdict.error is not None:
                 self._tell_failure(job.message, verdict.attempt, verdict.error, verdict.pause)

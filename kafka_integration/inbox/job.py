@@ -58,6 +58,8 @@ class Job:
     """The pauses between its tries so far, in seconds."""
     tried_at: datetime | None = None
     """When its first try failed."""
+    alone: bool = False
+    """Whether nothing else may begin beside it, since a process died of it, or of another."""
     parked: Parked | None = None
     """What it runs from the inbox; None for a message that was just read."""
     record: InboxRecord | None = None

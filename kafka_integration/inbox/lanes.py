@@ -30,6 +30,10 @@ class Item(Protocol):
     def batch(self) -> Hashable:
         """Items of one batch may be taken together; None means that it runs alone."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether it goes before all others."""
+
 
 I = TypeVar("I", bound=Item)  # noqa: E741  # as in "item"
 
@@ -199,6 +203,8 @@ class Lanes(Generic[I]):
             del self._lanes[lane.name]
         elif lane.until is None and not self._stopped and lane.place not in self._held:
             self._ready.setdefault(lane.name, lane)
+            if lane.queue[0].alone:
+                self._ready.move_to_end(lane.name, last=False)
 
     def _wake(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:

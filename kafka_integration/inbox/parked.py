@@ -12,16 +12,18 @@ from math import inf
 from django.db import transaction
 from django.utils import timezone
 
+from ..conf import settings
 from ..errors import InvalidMessage
 from ..events.registry import Handler
 from ..models import InboxRecord, InboxStatus
+from .careful import ProcessesDied
 from .dead_letters import Failure
 from .dispatch import Outcome, call, choose, read
 from .job import Bury, Done, Job, Verdict
 from .parked_rows import ParkedRows, is_ready
 from .policy import handler_for, is_database_outage, policy_of
 from .retry import Decision, GiveUp, Ignore, SoFar, decide
-from .store import Identity, storable
+from .store import Identity, record_parked, storable
 from .trace import described, worth_showing
 from .waiting import Waiting
 
@@ -61,6 +63,36 @@ class ParkedTries:
         self._waiting = waiting
         self._stopped = stopped
         self._random = random
+        self._begun: set[tuple[str | None, int]] = set()
+        """Records whose try began in this process and came to no end, as in an outage."""
+
+    def first(self, job: Job, who: Identity, handler: Handler) -> Verdict | None:
+        """Try a message that was just read, after it was written down that a try begins.
+
+        Returns:
+            What came of it; None if the group has a record of it already.
+
+        Raises:
+            DatabaseError: the database is away; nothing is counted.
+        """
+        fresh = record_parked(
+            who,
+            job.message,
+            using=handler.using,
+            handler=handler.name,
+            attempts=job.attempt - 1,
+            tried_at=job.tried_at,
+            starts=1,
+        )
+        record = self._rows.of(who, handler.using) if fresh else None
+        if record is None:
+            return None
+        job.record = record
+        self._begun.add(_name(record))
+        self._run(job, record)
+        if job.failure is not None:
+            return Bury()
+        return self._told(job, record) if job.ran else None
 
     def handle(self, job: Job) -> Verdict:
         """Run one record, or those of a lane that are due, for about a second.
@@ -80,12 +112,13 @@ class ParkedTries:
             if record is None:
                 self._waiting.close(lane, version, time.monotonic())
                 return _PARKED
-            late = time.monotonic() >= deadline or self._stopped()
+            late = job.alone or time.monotonic() >= deadline or self._stopped()
             if (late and job.ran) or not is_ready(record, timezone.now()):
                 self._put_off(job, record)
                 return _PARKED
             job.load(record)
-            self._run(job, record)
+            if self._begin(job, record):
+                self._run(job, record)
             if job.failure is not None:
                 return Bury()
 
@@ -107,6 +140,30 @@ class ParkedTries:
             return self._rows.first_of(job.message)
         return self._rows.get(job.parked.using, job.parked.pk) if not job.ran else None
 
+    def _told(self, job: Job, record: InboxRecord) -> Done:
+        _, outcome = job.ran.pop()
+        if outcome is not Outcome.PARKED or record.available_at is None:
+            return Done(outcome, record.last_error)
+        seconds = (record.available_at - timezone.now()).total_seconds()
+        self._waiting.note(job.lane, record.outline(), time.monotonic() + seconds)
+        return Done(outcome, record.last_error)
+
+    def _begin(self, job: Job, record: InboxRecord) -> bool:
+        """Write down that a try begins; return whether it may."""
+        if _name(record) in self._begun:
+            return True
+        starts = record.starts or 0
+        if starts < max(1, settings.handler_crashes):
+            begun = self._rows.begin(record)
+            if begun:
+                self._begun.add(_name(record))
+            return begun
+        with transaction.atomic(using=record._state.db):
+            locked = self._rows.lock(record)
+        if locked is not None:  # nobody who lives is at it
+            self._give_up(job, record, ProcessesDied(starts), "processes-died", starts)
+        return False
+
     def _put_off(self, job: Job, record: InboxRecord) -> None:
         due = time.monotonic()
         if record.available_at is not None:
@@ -115,6 +172,10 @@ class ParkedTries:
 
     def _run(self, job: Job, record: InboxRecord) -> None:
         """Try a record once and put down what came of it."""
+        self._try(job, record)
+        self._begun.discard(_name(record))
+
+    def _try(self, job: Job, record: InboxRecord) -> None:
         committed: list[bool] = []
         try:
             if not self._handle(record, committed):
@@ -157,8 +218,7 @@ class ParkedTries:
             return
         decision = self._decide(record, error)
         if isinstance(decision, GiveUp):
-            job.failure = Failure(self._group, decision.reason, record.attempts + 1, error)
-            self._tell(record, error, "for good", last=True)
+            self._give_up(job, record, error, decision.reason, 1)
         elif isinstance(decision, Ignore):
             self._tell(record, error, "and is ignored")
             record.last_error = _text(error)
@@ -168,6 +228,15 @@ class ParkedTries:
             self._tell(record, error, f"again in {decision.pause:.1f} s")
             self._park_again(job, record, error, decision.pause)
 
+    def _give_up(
+        self, job: Job, record: InboxRecord, error: Exception, reason: str, tries: int
+    ) -> None:
+        if record.key_hash is None:
+            self._dead_again(job, record, error)
+            return
+        job.failure = Failure(self._group, reason, record.attempts + tries, error)
+        self._tell(record, error, "for good", last=True)
+
     def _decide(self, record: InboxRecord, error: Exception) -> Decision:
         tried_at = record.tried_at or timezone.now()
         age = (timezone.now() - tried_at).total_seconds()
@@ -176,12 +245,15 @@ class ParkedTries:
         return decide(policy, so_far, error, self._random)
 
     def _park_again(self, job: Job, record: InboxRecord, error: Exception, seconds: float) -> None:
+        attempts, now = record.attempts + 1, timezone.now()
+        record.last_error = _text(error)
+        record.available_at = now + timedelta(seconds=seconds)
         self._rows.change(
             record,
-            attempts=record.attempts + 1,
-            last_error=_text(error),
-            available_at=timezone.now() + timedelta(seconds=seconds),
-            tried_at=record.tried_at or timezone.now(),
+            attempts=attempts,
+            last_error=record.last_error,
+            available_at=record.available_at,
+            tried_at=record.tried_at or now,
         )
         job.ran.append((record, Outcome.PARKED))
 
@@ -219,6 +291,10 @@ _PARKED = Done(Outcome.PARKED)
 
 def _lane_of(job: Job) -> Hashable:
     return job.lane if job.parked is None else job.parked.lane
+
+
+def _name(record: InboxRecord) -> tuple[str | None, int]:
+    return record._state.db, record.pk
 
 
 def _text(error: Exception) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Hashable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import OperationalError, models
+from django.db import OperationalError, models, transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ..broker.offsets import Place
@@ -17,6 +18,7 @@ from ..events.registry import Handler
 from ..models import InboxRecord, InboxStatus
 from ..models.inbox import InboxRecordQuerySet
 from .order import in_lane, lane_of, order_of
+from .store import Identity
 
 
 class ParkedLane(NamedTuple):
@@ -26,11 +28,13 @@ class ParkedLane(NamedTuple):
         lane: see :func:`kafka_integration.inbox.order.lane_of`.
         message: its first one, without its value.
         number: how many there are.
+        starts: how many processes began to try one of them and came to no end.
     """
 
     lane: Hashable
     message: Message
     number: int
+    starts: int = 0
 
 
 class ParkedRows:
@@ -80,27 +84,55 @@ class ParkedRows:
         """Return a parked record, or None if it is parked no longer."""
         return self._parked(using).filter(pk=pk).first()
 
+    def of(self, who: Identity, using: str) -> InboxRecord | None:
+        """Return the record of a message that was parked before others of its key, or None."""
+        rows = InboxRecord.objects.using(using).holding(who.group)
+        return rows.filter(source=who.source, event_id=who.event_id).first()
+
     def lock(self, record: InboxRecord) -> InboxRecord | None:
         """Lock a record in the open transaction; None if it is parked no longer or not due.
 
         Raises:
             RecordLocked: another consumer is at it.
         """
+        locked = self._lock(record)
+        return locked if locked is not None and is_ready(locked, timezone.now()) else None
+
+    def begin(self, record: InboxRecord) -> bool:
+        """Write down that a try begins, before it does; return False if it is not ours to try.
+
+        Raises:
+            RecordLocked: another consumer is at it.
+        """
         using = record._state.db or "default"
-        rows = self._parked(using).filter(pk=record.pk).select_for_update(nowait=True)
+        with transaction.atomic(using=using):
+            if self.lock(record) is None:
+                return False
+            rows = self._parked(using).filter(pk=record.pk)
+            return rows.update(starts=Coalesce(models.F("starts"), 0) + 1) > 0
+
+    def change(self, record: InboxRecord, **values: object) -> bool:
+        """Change a record after a try; return False if someone else did meanwhile.
+
+        Raises:
+            RecordLocked: another consumer is at it.
+        """
+        using = record._state.db or "default"
+        with transaction.atomic(using=using):
+            locked = self._lock(record)
+            if locked is None or locked.attempts != record.attempts:
+                return False
+            rows = self._parked(using).filter(pk=record.pk)
+            return rows.update(starts=0, updated_at=timezone.now(), **values) > 0
+
+    def _lock(self, record: InboxRecord) -> InboxRecord | None:
+        rows = self._parked(record._state.db or "default").filter(pk=record.pk)
         try:
-            locked = rows.first()
+            return rows.select_for_update(nowait=True).first()
         except OperationalError as error:
             if not is_contention(error):
                 raise
             raise RecordLocked(self._group, record.place(), 0.0) from error
-        return locked if locked is not None and is_ready(locked, timezone.now()) else None
-
-    def change(self, record: InboxRecord, **values: object) -> bool:
-        """Change a record; return False, and change nothing, if someone else did meanwhile."""
-        using = record._state.db or "default"
-        rows = self._parked(using).filter(pk=record.pk, attempts=record.attempts)
-        return rows.update(updated_at=timezone.now(), **values) > 0
 
     def _lanes(self, using: str, places: Collection[Place]) -> Iterator[ParkedLane]:
         for order in set(self._orders.values()):
@@ -111,7 +143,11 @@ class ParkedRows:
                 .filter(topic__in=topics, partition__in={number for _, number in places})
                 .order_by()
                 .values(*names)
-                .annotate(first=models.Min("offset"), number=models.Count("pk"))
+                .annotate(
+                    first=models.Min("offset"),
+                    number=models.Count("pk"),
+                    starts=models.Max("starts"),
+                )
             )
             for row in rows if topics else ():
                 if (row["topic"], row["partition"]) in places:
@@ -123,7 +159,9 @@ class ParkedRows:
                         None if key is None else bytes(key),
                         None,
                     )
-                    yield ParkedLane(lane_of(message, order), message, row["number"])
+                    yield ParkedLane(
+                        lane_of(message, order), message, row["number"], row["starts"] or 0
+                    )
 
     def _all_databases(self) -> list[str]:
         return sorted({using for found in self._databases.values() for using in found})

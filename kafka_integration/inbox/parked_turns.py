@@ -6,17 +6,21 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
 from ..broker.assignment import Taken
 from ..broker.offsets import Place
+from ..conf import settings
 from ..database import close_connections, is_outage
 from ..events.envelope import Message
 from ..models import InboxRecord
+from .careful import Careful
 from .dispatch import Outcome
 from .job import Job, Parked
+from .owners import Owners
 from .parked_rows import ParkedLane, ParkedRows
 from .waiting import Waiting
 
@@ -24,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _EVERY = 1.0
 _OUTAGE_SECONDS = 5.0
+_RELEASE_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -56,7 +61,19 @@ class Load:
 
     places: set[Place]
     at: float
-    found: Future[list[ParkedLane] | None] | None = None
+    found: Future[Arrival | None] | None = None
+
+
+class Arrival(NamedTuple):
+    """What the database knows of partitions that came.
+
+    Args:
+        suspected: those whose last owner ended without giving them up.
+        lanes: the keys of them that are parked.
+    """
+
+    suspected: set[Place]
+    lanes: list[ParkedLane]
 
 
 class Look(NamedTuple):
@@ -80,7 +97,9 @@ class ParkedTurns:
     Args:
         group: the consumer group.
         rows: its parked records.
+        owners: who has its partitions.
         waiting: the parked keys of our partitions, which the handlers' threads know too.
+        careful: the partitions whose last owner died, likewise.
         runner: whose threads run them.
         most: how many may run at a time.
         drain: not to be idle before what is due anywhere in the group was tried.
@@ -90,7 +109,9 @@ class ParkedTurns:
         self,
         group: str,
         rows: ParkedRows,
+        owners: Owners,
         waiting: Waiting,
+        careful: Careful,
         runner: Runner,
         most: int,
         *,
@@ -99,7 +120,9 @@ class ParkedTurns:
         self.outcomes: Counter[Outcome] = Counter()
         self._group = group
         self._rows = rows
+        self._owners = owners
         self._waiting = waiting
+        self._careful = careful
         self._runner = runner
         self._most = most
         self._drain = drain
@@ -129,10 +152,22 @@ class ParkedTurns:
     def gone(self, places: set[Place]) -> None:
         """Forget these partitions."""
         self._waiting.drop(places)
+        self._careful.drop(places)
         self._out = {job for job in self._out if job.place not in places}
         for load in self._loads:
             load.places -= places
         self._loads = [load for load in self._loads if load.places]
+
+    def give_up(self, places: set[Place]) -> None:
+        """Tell the next owner of these partitions that we did not die with them."""
+        given = self._ask(lambda: self._owners.release(places)) if places else None
+        if given is not None:
+            wait([given], _RELEASE_SECONDS)
+
+    def passed(self, place: Place, outcome: Outcome) -> None:
+        """Take it that a message that was just read has been dealt with."""
+        if outcome is not Outcome.DUPLICATE and self._careful.has(place):
+            self._careful.passed(place)
 
     def turn(self) -> None:
         """Begin what is due, and take what was found.
@@ -143,8 +178,7 @@ class ParkedTurns:
         now = time.monotonic()
         self._loads = [load for load in self._loads if not self._is_loaded(load, now)]
         self._look_for_demanded(now)
-        for lane, message in self._waiting.take(now, self._most - len(self._out)):
-            self._begin(message, Parked(lane))
+        self._begin_due(now)
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Take it that a job has run what it could."""
@@ -159,7 +193,7 @@ class ParkedTurns:
         if load.found is None:
             if now >= load.at:
                 places = set(load.places)
-                load.found = self._ask(lambda: self._rows.lanes(places))
+                load.found = self._ask(lambda: self._arrival(places))
             return False
         if not load.found.done():
             return False
@@ -167,11 +201,24 @@ class ParkedTurns:
         if found is None:
             load.at = now + _OUTAGE_SECONDS
             return False
-        for lane, message, number in found:
+        self._careful.suspect(found.suspected & load.places, settings.consume_in_flight)
+        for lane, message, number, starts in found.lanes:
             if (message.topic, message.partition) in load.places:
-                self._waiting.note(lane, message, now, number)
+                # Those that a process may have died of come first, and each alone.
+                due = -inf if starts else now
+                self._waiting.note(lane, message, due, number, alone=starts > 0)
+        self._begin_due(now)
         self._runner.release(load.places)
         return True
+
+    def _arrival(self, places: set[Place]) -> Arrival:
+        # In this order: whoever parks a message has the partition, and does not once we claim it.
+        suspected = self._owners.claim(places)
+        return Arrival(suspected, self._rows.lanes(places))
+
+    def _begin_due(self, now: float) -> None:
+        for lane, message, alone in self._waiting.take(now, self._most - len(self._out)):
+            self._begin(message, Parked(lane), alone=alone)
 
     def _look_for_demanded(self, now: float) -> None:
         if self._look is None and now >= self._look_at and len(self._out) < self._most:
@@ -191,9 +238,9 @@ class ParkedTurns:
     def _look_up(self, most: int) -> Look:
         return Look(self._rows.demanded(most), self._drain and self._rows.is_overdue())
 
-    def _begin(self, message: Message, parked: Parked) -> None:
+    def _begin(self, message: Message, parked: Parked, *, alone: bool = False) -> None:
         lane: Hashable = ("parked", parked)
-        job = Job(Taken(message, 0), lane, lambda: "", parked=parked)
+        job = Job(Taken(message, 0), lane, lambda: "", parked=parked, alone=alone)
         self._out.add(job)
         self._runner.add(job)
 

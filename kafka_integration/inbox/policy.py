@@ -21,11 +21,16 @@ def handler_for(message: Message, handlers: Sequence[Handler]) -> Handler:
 
     The stand-in gives the policy and the database for what is recorded of the message.
     """
+    own = own_handler_for(message, handlers)
+    return own or next(handler for handler in handlers if handler.topic == message.topic)
+
+
+def own_handler_for(message: Message, handlers: Sequence[Handler]) -> Handler | None:
+    """Return the handler that will be called for the message, or None if none will."""
     try:
-        chosen = choose(message, handlers)
+        return choose(message, handlers)
     except MessageError:
-        chosen = None
-    return chosen or next(handler for handler in handlers if handler.topic == message.topic)
+        return None
 
 
 def policy_of(handler: Handler) -> Policy:

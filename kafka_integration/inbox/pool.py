@@ -41,6 +41,7 @@ class Pool:
         stopped: asked before each job; nothing more is started once it says yes.
         workers: how many threads handle.
         batches: how many jobs of one batch a thread takes at a time; by default one.
+        alone_seconds: for how long nothing else begins beside a job that shall be alone.
         name: what the threads are called.
     """
 
@@ -54,11 +55,14 @@ class Pool:
         stopped: Callable[[], bool],
         workers: int,
         batches: BatchSize | None = None,
+        alone_seconds: float = 30.0,
         name: str = "kafka-handler",
     ) -> None:
         self._handle = handle
         self._stopped = stopped
         self._batches = batches or BatchSize(1)
+        self._alone_seconds = alone_seconds
+        self._alone_until = 0.0
         self._workers = workers
         self._lanes: Lanes[Job] = Lanes()
         self._quiet = Quiet(backoff)
@@ -197,12 +201,14 @@ class Pool:
         threads = min(self._workers, self._batches.at_once)
         share = -(-(self._lanes.count - self._lanes.out()) // threads)
         jobs = self._lanes.take(now, max(1, min(self._batches.value, share)))
+        if jobs and jobs[0].alone:
+            self._alone_until = now + self._alone_seconds
         if jobs and jobs[0].batch is not None:
             self._batching[threading.get_ident()] = now
         return jobs
 
     def _may_take(self, now: float) -> bool:
-        if now < self._quiet.until or self._stopped():
+        if now < max(self._quiet.until, self._alone_until) or self._stopped():
             return False
         # One that takes long may hang, and must not keep the others from theirs.
         brisk = sum(now - since < _BRISK_SECONDS for since in self._batching.values())
@@ -217,8 +223,8 @@ class Pool:
             self._changed.notify()
 
     def _time_to_wake(self, now: float) -> float | None:
-        if now < self._quiet.until:
-            return self._quiet.until - now
+        if now < (until := max(self._quiet.until, self._alone_until)):
+            return until - now
         times = [self._lanes.next_wake()]
         if not self._may_take(now):
             times.append(now + _BRISK_SECONDS)
@@ -255,6 +261,8 @@ class Pool:
                 if not isinstance(verdict, (Bury, Back)):
                     self._results.put((job, verdict))
             now = time.monotonic()
+            if any(job.alone for job in jobs):
+                self._alone_until = 0.0
             for job, verdict in reversed(list(zip(jobs, verdicts, strict=True))):
                 self._return(job, verdict, now)
             self._changed.notify()

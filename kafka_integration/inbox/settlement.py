@@ -15,13 +15,20 @@ from ..events.envelope import Message
 from ..events.registry import Handler
 from .batch import dispatch_all
 from .batch_size import BatchSize
+from .careful import Careful
 from .dead_letters import DeadLetters, Failure
 from .dispatch import Outcome, dispatch
 from .job import Again, Back, Bury, Done, Job, Turns, Verdict
 from .parked import ParkedTries
 from .parked_rows import ParkedRows
 from .parking import Parking
-from .policy import handler_for, is_broker_error, is_database_outage, policy_of
+from .policy import (
+    handler_for,
+    is_broker_error,
+    is_database_outage,
+    own_handler_for,
+    policy_of,
+)
 from .retry import GiveUp, Ignore, Park, SoFar, decide, pause
 from .store import Identity, identity, is_recorded, record_dead
 from .trace import described, worth_showing
@@ -46,6 +53,7 @@ class Settler:
         handlers: its handlers.
         dead_letters: where those go that cannot be handled.
         waiting: the keys that are parked.
+        careful: the partitions whose last owner died.
         stopped: asked between two messages of a batch that is handled one by one.
         random: returns a number from 0 up to 1.
     """
@@ -56,6 +64,7 @@ class Settler:
         handlers: Sequence[Handler],
         dead_letters: DeadLetters,
         waiting: Waiting | None = None,
+        careful: Careful | None = None,
         *,
         stopped: Callable[[], bool] = lambda: False,
         random: Callable[[], float] = random.random,
@@ -67,6 +76,7 @@ class Settler:
         self._dead_letters = dead_letters
         self._random = random
         self._waiting = waiting or Waiting()
+        self._careful = careful or Careful()
         self._parking = Parking(handlers, self._waiting)
         self._parked = ParkedTries(
             group,
@@ -94,6 +104,9 @@ class Settler:
             return self._wait(job, "Kafka does not tell the topic's id", error, everybody=True)
         if self._waiting.holds(job.lane):
             return self._outlive(job, lambda: self._parking.behind(job, who))
+        own = own_handler_for(job.message, self._handlers) if self._is_careful(job) else None
+        if own is not None:
+            return self._outlive(job, lambda: self._with_care(job, who, own))
         try:
             outcome = dispatch(job.message, self._handlers, who, job.attempt)
         except Exception as error:  # noqa: BLE001  # whatever a handler raises is judged here
@@ -101,6 +114,13 @@ class Settler:
         if outcome is Outcome.PARKED:
             self._waiting.note(job.lane, job.message.outline(), time.monotonic(), number=0)
         return Done(outcome)
+
+    def _is_careful(self, job: Job) -> bool:
+        return self._careful.has(job.place)
+
+    def _with_care(self, job: Job, who: Identity, handler: Handler) -> Verdict:
+        verdict = self._parked.first(job, who, handler)
+        return verdict or Done(self._parking.meet(job, who, handler.using))
 
     def handle_all(self, jobs: Sequence[Job]) -> list[Verdict]:
         """Try messages that may share a transaction in one; if it fails, one by one.
@@ -118,8 +138,8 @@ class Settler:
         return verdicts
 
     def _together(self, jobs: Sequence[Job]) -> list[Verdict]:
-        """Share a transaction, without those whose keys are parked."""
-        alone = [job for job in jobs if self._waiting.holds(job.lane)]
+        """Share a transaction, without those that must not."""
+        alone = [job for job in jobs if self._waiting.holds(job.lane) or self._is_careful(job)]
         shared = [job for job in jobs if job not in alone] if alone else jobs
         verdicts = dict(zip(shared, self._share(shared), strict=True)) if shared else {}
         verdicts |= zip(alone, self._one_by_one(alone), strict=True)

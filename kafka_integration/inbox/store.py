@@ -140,6 +140,7 @@ def record_parked(
     error: str = "",
     available_at: datetime | None = None,
     tried_at: datetime | None = None,
+    starts: int = 0,
 ) -> bool:
     """Record that ``message`` waits, with its bytes, and that later ones of its key wait behind it.
 
@@ -148,6 +149,7 @@ def record_parked(
         error: why the last try failed.
         available_at: when it may be tried; None if it only waits for those before it.
         tried_at: when its first try failed.
+        starts: 1 if a try is about to begin.
 
     Returns:
         Whether the group had no record of it yet; an older record is left as it is.
@@ -155,7 +157,7 @@ def record_parked(
     record = _record_with_bytes(who, message, InboxStatus.PARKED, handler, attempts)
     record.last_error = storable(error)
     record.available_at, record.tried_at = available_at, tried_at
-    record.key_hash = key_hash(message.key)
+    record.key_hash, record.starts = key_hash(message.key), starts
     connection = connections[using]
     with connection.cursor() as cursor:
         return _insert(connection, cursor, record)

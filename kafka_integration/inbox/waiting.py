@@ -22,6 +22,7 @@ class Seat:
         version: changes with every message that is parked in it.
         number: about how many there are.
         out: whether someone is at it.
+        alone: whether its first message is to be tried alone.
     """
 
     message: Message
@@ -29,6 +30,7 @@ class Seat:
     version: int
     number: int = 1
     out: bool = False
+    alone: bool = False
 
     @property
     def place(self) -> Place:
@@ -63,26 +65,40 @@ class Waiting:
         seat = self._seats.get(lane)
         return 0 if seat is None else seat.version
 
-    def note(self, lane: Hashable, message: Message, due: float, number: int = 1) -> None:
+    def note(
+        self,
+        lane: Hashable,
+        message: Message,
+        due: float,
+        number: int = 1,
+        *,
+        alone: bool = False,
+    ) -> None:
         """Take it that messages of this lane are parked, ``message`` or one before it first."""
         with self._lock:
             seat = self._seats.get(lane)
             if seat is None:
-                seat = self._seats[lane] = Seat(message, due, next(self._numbers), number)
+                seat = self._seats[lane] = Seat(
+                    message, due, next(self._numbers), number, alone=alone
+                )
                 self._offer(lane, seat)
             else:
                 seat.version = next(self._numbers)
                 seat.number += number
 
-    def take(self, now: float, most: int) -> list[tuple[Hashable, Message]]:
-        """Return lanes that are due, with their first message; they are out until they go on."""
-        taken: list[tuple[Hashable, Message]] = []
+    def take(self, now: float, most: int) -> list[tuple[Hashable, Message, bool]]:
+        """Return lanes that are due, with their first message; they are out until they go on.
+
+        The third value tells whether it is to be tried alone.
+        """
+        taken: list[tuple[Hashable, Message, bool]] = []
         with self._lock:
             while self._due and self._due[0][0] <= now and len(taken) < most:
                 due, _, lane, seat = heapq.heappop(self._due)
                 if self._seats.get(lane) is seat and seat.due == due and not seat.out:
                     seat.out = True
-                    taken.append((lane, seat.message))
+                    taken.append((lane, seat.message, seat.alone))
+                    seat.alone = False
         return taken
 
     def is_due(self, now: float) -> bool:

@@ -19,11 +19,13 @@ from ..errors import ConfigurationError, DeclarationError, HandlersLeft, TopicMi
 from ..events.registry import Handler, registry
 from ..events.topics import dead_letter_topic
 from ..flag import Flag
+from .careful import Careful
 from .consumption import Consumption
 from .dead_letters import DeadLetters
 from .dispatch import Outcome
 from .job import Job
 from .origin import Origins
+from .owners import Owners
 from .parked_rows import ParkedRows
 from .parked_turns import ParkedTurns
 from .pool import Pool
@@ -93,12 +95,15 @@ class Worker:
         """
         admin = TopicAdmin()
         self._require_topics(admin)
-        waiting = Waiting()
-        pool = self._pool(waiting)
+        waiting, careful = Waiting(), Careful()
+        pool = self._pool(waiting, careful)
         rows = ParkedRows(self.group, self.handlers)
+        owners = Owners(self.group, self.handlers)
         # One thread at least is there for what comes, however long parked messages take.
         most = max(1, self.workers - 1)
-        parked = ParkedTurns(self.group, rows, waiting, pool, most, drain=self._drain)
+        parked = ParkedTurns(
+            self.group, rows, owners, waiting, careful, pool, most, drain=self._drain
+        )
         self.retried = parked.outcomes
         consumption = Consumption(
             self.group,
@@ -130,6 +135,7 @@ class Worker:
             pool.start()
             consumption.run(consumer, backlog)
             left = self._finish(consumption, pool, seconds)
+            consumption.end(left)
             patience = 0.0 if left else _LEAVE_SECONDS
         except (Exception, SystemExit):
             # Not for KeyboardInterrupt: who presses it twice means at once.
@@ -151,10 +157,10 @@ class Worker:
             log.info("Group %s leaves %d messages unfinished.", self.group, waiting)
         return left
 
-    def _pool(self, waiting: Waiting) -> Pool:
+    def _pool(self, waiting: Waiting, careful: Careful) -> Pool:
         letters = DeadLetters()
         stopped = self._stopping.is_set
-        settler = Settler(self.group, self.handlers, letters, waiting, stopped=stopped)
+        settler = Settler(self.group, self.handlers, letters, waiting, careful, stopped=stopped)
         return Pool(
             settler.handle_all,
             settler.bury,
@@ -163,6 +169,7 @@ class Worker:
             stopped=stopped,
             workers=self.workers,
             batches=settler.batch_size,
+            alone_seconds=settings.handler_stall_seconds,
             name=f"kafka-{self.group}",
         )
 

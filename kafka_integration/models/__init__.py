@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .delivery import OutboxDelivery, Outcome
 from .inbox import InboxRecord, InboxStatus
+from .inbox_owner import InboxOwner
 from .lease import OutboxLease, OutboxRelay
 from .manifest import OutboxManifest
 from .outbox import EventStatus, OutboxEvent
@@ -12,6 +13,7 @@ from .setup import OutboxSetup
 
 __all__ = [
     "EventStatus",
+    "InboxOwner",
     "InboxRecord",
     "InboxStatus",
     "OutboxDelivery",

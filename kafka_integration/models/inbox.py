@@ -90,6 +90,8 @@ class InboxRecord(models.Model):
     """Set while it is parked and the later messages of its key wait behind it."""
     tried_at = models.DateTimeField(null=True, blank=True)
     """When its first try failed, while it is parked."""
+    starts = models.SmallIntegerField(null=True, blank=True, default=0)
+    """How many processes began to try it since one came to an end; while it is parked."""
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -166,7 +168,7 @@ class InboxRecord(models.Model):
     def finish(self) -> None:
         """Note that a parked message is handled, in the open transaction."""
         self.last_error = ""
-        values = self.finished()
+        values = {**self.finished(), "starts": 0}
         for name, value in values.items():
             setattr(self, name, value)
         self.save(using=self._state.db, update_fields=[*values, "updated_at"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -197,3 +198,62 @@ def test_killed_and_rebalanced_each_key_keeps_its_order(
     assert done.returncode == 0, done.stderr
     eventually(lambda: parked() == 0, timeout=1)
     assert lanes() == {key: list(range(70)) for key in KEYS}
+
+
+def test_an_event_that_kills_is_given_up_after_so_many_starts_and_all_others_go(
+    start: Start,
+    write: Write,
+    read_topic: Read,
+    topic: str,
+    eventually: Callable[..., None],
+) -> None:
+    env = {
+        "SAMPLE_TOPIC": topic,
+        "SAMPLE_KILL": "k3/5",
+        "SAMPLE_PAUSE": "0.01",
+        "KAFKA_CONSUME_WORKERS": "3",
+        "KAFKA_CLIENT_OPTIONS": SHORT,
+    }
+    write(mixed(0, 20))
+    codes: list[int] = []
+    while not codes or (codes[-1] == -signal.SIGKILL and len(codes) < 8):
+        process = start("kafka_consume", "--group", "sample", "--drain", env=env)
+        codes.append(process.wait(120))
+    # Of the first death nobody knew beforehand; three starts were written down.
+    assert codes == [-signal.SIGKILL] * 4 + [0]
+    [letter] = read_topic(f"{topic}.dlq", expect=1)
+    assert json.loads(letter.value or b"") == {"number": 5, "lane": "k3"}
+    assert letter.headers["dlq_reason"] == b"processes-died"
+    expected = {key: list(range(20)) for key in KEYS}
+    expected["k3"].remove(5)
+    assert lanes() == expected
+    dead = InboxRecord.objects.exclude(status=InboxStatus.DONE).get()
+    assert dead.status == InboxStatus.DEAD
+    assert "3 processes ended" in dead.last_error
+
+
+def test_kills_from_outside_give_nothing_up(
+    start: Start,
+    manage: Manage,
+    write: Write,
+    read_topic: Read,
+    topic: str,
+    eventually: Callable[..., None],
+) -> None:
+    env = {
+        "SAMPLE_TOPIC": topic,
+        "SAMPLE_PAUSE": "0.02",
+        "KAFKA_CONSUME_WORKERS": "3",
+        "KAFKA_CLIENT_OPTIONS": SHORT,
+    }
+    write(mixed(0, 60))
+    for goal in (20, 60, 100, 140, 180):
+        process = start("kafka_consume", "--group", "sample", env=env)
+        eventually(lambda goal=goal: Effect.objects.count() >= goal, timeout=90)
+        process.kill()
+        process.wait()
+    done = manage("kafka_consume", "--group", "sample", "--drain", env=env)
+    assert done.returncode == 0, done.stderr
+    assert lanes() == {key: list(range(60)) for key in KEYS}
+    assert read_topic(f"{topic}.dlq") == []
+    assert not InboxRecord.objects.exclude(status=InboxStatus.DONE).exists()

@@ -90,6 +90,10 @@ class Nothing:
 
     def gone(self, places: set[Place]) -> None: ...
 
+    give_up = gone
+
+    def passed(self, place: Place, outcome: Outcome) -> None: ...
+
 
 class Group:
     """A consumption and what surrounds it."""

@@ -21,6 +21,7 @@ class Item:
     partition: int = 0
     batch: str | None = None
     size: int = 10
+    alone: bool = False
 
     @property
     def place(self) -> Place:
@@ -48,6 +49,16 @@ def test_a_lane_gives_one_at_a_time_and_the_others_go_on() -> None:
     assert numbers(lanes.take(0)) == [1]
     assert lanes.take(0) == []
     assert (lanes.count, lanes.size, lanes.out()) == (3, 30, 2)
+
+
+def test_what_was_held_is_handed_out_once_it_is_released_and_who_is_alone_comes_first() -> None:
+    lanes = filled("a", "b")
+    lanes.hold({("t", 0)})
+    lanes.add(Item(2, "c", alone=True))
+    lanes.add(Item(3, "d", partition=1))
+    assert numbers([*lanes.take(0), *lanes.take(0)]) == [3]
+    lanes.release({("t", 0)})
+    assert numbers([*lanes.take(0), *lanes.take(0), *lanes.take(0)]) == [2, 0, 1]
 
 
 def test_a_retry_holds_its_lane_only_and_comes_first_there() -> None:

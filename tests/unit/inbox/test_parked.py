@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic
 from typing import Any, cast
@@ -336,6 +337,132 @@ class TestOrder:
         second = rows.first_of(numbered(2)[0])
         assert second is not None
         assert second.offset == 2
+
+
+class Killed(BaseException):
+    """Stands for the death of the process: nothing is recorded after it."""
+
+
+class TestStarts:
+    """Partitions whose last owner died."""
+
+    @pytest.fixture
+    def lane(self) -> Callable[[Frail], Lane]:
+        def make(frail: Frail, **more: Any) -> Lane:
+            lane = Lane(handler(frail, **more))
+            lane.settler._careful.suspect({(TOPIC, 1)}, 99)
+            return lane
+
+        return make
+
+    def test_a_start_is_written_down_and_taken_back(self, lane: Callable[..., Lane]) -> None:
+        frail = Frail()
+        seen: list[tuple[str, int | None]] = []
+
+        def look(event: Event[Any]) -> None:
+            row = InboxRecord.objects.values_list("status", "starts").get()
+            seen.append((row[0], row[1]))
+
+        careful = lane(frail)
+        careful.settler._handlers = careful.settler._parked._handlers = [handler(look)]
+        assert careful.comes(numbered(1)[0]) is Outcome.HANDLED
+        assert seen == [("parked", 1)]
+        record = InboxRecord.objects.get()
+        assert (record.status, record.attempts, record.starts) == ("done", 1, 0)
+        assert (record.key, record.value, record.key_hash) == (None, None, None)
+        assert careful.comes(numbered(1)[0]) is Outcome.DUPLICATE
+
+    def test_a_failure_is_no_death_and_parks(self, lane: Callable[..., Lane]) -> None:
+        frail = Frail(1)
+        careful = lane(frail)
+        assert [careful.comes(one) for one in numbered(1, 2)] == [Outcome.PARKED] * 2
+        rows = InboxRecord.objects.order_by("offset").values_list("attempts", "starts")
+        assert list(rows) == [(1, 0), (0, 0)]
+        frail.bad.clear()
+        time_passes()
+        assert careful.turn() == [(1, Outcome.HANDLED), (2, Outcome.HANDLED)]
+
+    def test_bad_bytes_and_other_types_need_no_care(self, lane: Callable[..., Lane]) -> None:
+        careful = lane(Frail())
+        assert careful.comes(message(offset=1, type="Unknown")) is Outcome.IGNORED
+        found = message(b"{", offset=2)
+        job = Job(Taken(found, 1), "k", lambda: "c/t")
+        assert isinstance(careful.settler.handle(job), Bury)
+
+    def test_given_up_at_once_it_is_a_letter(self, lane: Callable[..., Lane]) -> None:
+        careful = lane(Frail(1), attempts=1)
+        [found] = numbered(1)
+        job = Job(Taken(found, 1), lane_of(found, "key"), lambda: "c/t")
+        assert isinstance(careful.settler.handle(job), Bury)
+        assert careful.settler.bury(job).outcome is Outcome.DEAD  # type: ignore[union-attr]  # Done
+        assert states() == [(1, "dead", 1)]
+        assert careful.comes(numbered(2)[0]) is Outcome.HANDLED
+
+    def test_after_so_many_starts_without_an_end_it_is_given_up_and_its_key_goes_on(
+        self, lane: Callable[..., Lane]
+    ) -> None:
+        frail = Frail(1, error=cast(Exception, Killed()))
+        with pytest.raises(Killed):
+            lane(frail).comes(numbered(1)[0])
+        for starts in (1, 2):
+            assert InboxRecord.objects.get().starts == starts
+            with pytest.raises(Killed):
+                Lane(handler(frail)).turn()
+        successor = Lane(handler(frail))
+        parked = [found.starts for found in ParkedRows(GROUP, [handler(frail)]).lanes({(TOPIC, 1)})]
+        assert parked == [3]
+        successor.waiting.note(lane_of(message(), "key"), message(), 0.0)
+        assert successor.comes(numbered(2)[0]) is Outcome.PARKED
+        assert successor.turn() == [(1, Outcome.DEAD)]
+        assert frail.seen == [1, 1, 1]
+        [(letter, failure)] = successor.letters.sent
+        assert letter == numbered(1)[0]
+        assert (failure.reason, failure.attempts) == ("processes-died", 3)
+        assert "3 processes ended" in InboxRecord.objects.get(offset=1).last_error
+        assert successor.turn() == [(2, Outcome.HANDLED)]
+
+    def test_a_setting_says_how_many(self, lane: Callable[..., Lane], settings: Settings) -> None:
+        settings.KAFKA_HANDLER_CRASHES = 1
+        frail = Frail(1, error=cast(Exception, Killed()))
+        with pytest.raises(Killed):
+            lane(frail).comes(numbered(1)[0])
+        assert Lane(handler(frail)).turn() == [(1, Outcome.DEAD)]
+
+    def test_what_was_tried_on_demand_is_dead_again(self) -> None:
+        record = dead(message())
+        assert record.retry()
+        InboxRecord.objects.update(starts=3)
+        assert run(handler(ignore)) is Outcome.DEAD
+        record.refresh_from_db()
+        assert (record.status, record.starts) == ("dead", 0)
+        assert "3 processes ended" in record.last_error
+
+    def test_outages_are_no_deaths(self, lane: Callable[..., Lane]) -> None:
+        frail = Frail(1, error=outage())
+        careful = lane(frail)
+        [found] = numbered(1)
+        job = Job(Taken(found, 1), lane_of(found, "key"), lambda: "c/t")
+        assert isinstance(careful.settler.handle(job), Again)
+        for _ in range(5):
+            parked = Parked(lane_of(found, "key"))
+            again = Job(Taken(found, 0), "any", lambda: "", parked=parked)
+            assert isinstance(careful.settler.handle(again), Again)
+        assert InboxRecord.objects.get().starts == 1
+        frail.bad.clear()
+        assert careful.turn() == [(1, Outcome.HANDLED)]
+
+    def test_alone_it_leaves_the_rest_of_its_key_for_later(self) -> None:
+        frail = Frail()
+        lane = Lane(handler(frail))
+        for found in numbered(1, 2):
+            record_parked(name_of(found), found, using="default", handler="h")
+        key = lane_of(message(), "key")
+        lane.waiting.note(key, message(), 0.0)
+        lane.waiting.take(monotonic(), 1)
+        job = Job(Taken(message(), 0), "any", lambda: "", parked=Parked(key), alone=True)
+        lane.settler.handle(job)
+        assert frail.seen == [1]
+        assert lane.waiting.take(monotonic(), 1)
 
 
 def leave_broken(event: Event[Any]) -> None:

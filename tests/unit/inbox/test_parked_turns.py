@@ -10,8 +10,10 @@ import pytest
 
 from kafka_integration.broker.offsets import Place
 from kafka_integration.inbox import parked_turns as module
+from kafka_integration.inbox.careful import Careful
 from kafka_integration.inbox.dispatch import Outcome
-from kafka_integration.inbox.job import Job
+from kafka_integration.inbox.job import Job, Parked
+from kafka_integration.inbox.owners import Owners
 from kafka_integration.inbox.parked_rows import ParkedLane, ParkedRows
 from kafka_integration.inbox.parked_turns import ParkedTurns
 from kafka_integration.inbox.waiting import Waiting
@@ -48,6 +50,20 @@ class Rows:
         if isinstance(found, Exception):
             raise found
         return found
+
+
+class Possessions:
+    """Remembers who gave what up, and suspects these partitions."""
+
+    def __init__(self) -> None:
+        self.suspected: set[Place] = set()
+        self.given: list[set[Place]] = []
+
+    def claim(self, places: Collection[Place]) -> set[Place]:
+        return self.suspected & set(places)
+
+    def release(self, places: set[Place]) -> None:
+        self.given.append(places)
 
 
 class Threads:
@@ -97,8 +113,16 @@ class Scene:
 
     def __init__(self, most: int = 3, *, drain: bool = False) -> None:
         self.rows, self.threads, self.waiting = Rows(), Threads(), Waiting()
+        self.owners, self.careful = Possessions(), Careful()
         self.turns = ParkedTurns(
-            "things", cast(ParkedRows, self.rows), self.waiting, self.threads, most, drain=drain
+            "things",
+            cast(ParkedRows, self.rows),
+            cast(Owners, self.owners),
+            self.waiting,
+            self.careful,
+            self.threads,
+            most,
+            drain=drain,
         )
 
     def turn(self, times: int = 1) -> list[Any]:
@@ -166,6 +190,33 @@ def test_a_partition_that_goes_before_the_answer_is_left_alone(scene: Scene) -> 
     scene.turn()
     assert scene.threads.held == {PLACE}, "to be held is for the pool to forget"
     assert not scene.waiting.holds("a")
+
+
+def test_what_a_process_may_have_died_of_is_tried_alone_and_first(scene: Scene) -> None:
+    scene.owners.suspected = {PLACE}
+    scene.rows.parked = [
+        [ParkedLane("a", message(), 1, starts=0), ParkedLane("b", message(), 3, starts=1)]
+    ]
+    scene.turns.arriving({PLACE, (TOPIC, 2)})
+    scene.turn(2)
+    assert [(job.parked, job.alone) for job in scene.threads.jobs] == [
+        (Parked("b"), True),
+        (Parked("a"), False),
+    ]
+    assert scene.careful.has(PLACE)
+    assert not scene.careful.has((TOPIC, 2))
+    scene.turns.passed(PLACE, Outcome.DUPLICATE)
+    for _ in range(999):
+        scene.turns.passed(PLACE, Outcome.HANDLED)
+    assert scene.careful.has(PLACE), "as many as may be in memory"
+    scene.turns.passed(PLACE, Outcome.HANDLED)
+    assert not scene.careful.has(PLACE)
+
+
+def test_what_is_given_up_is_told(scene: Scene) -> None:
+    scene.turns.give_up({PLACE})
+    scene.turns.give_up(set())
+    assert scene.owners.given == [{PLACE}]
 
 
 def test_only_so_many_run_at_a_time(clock: Clock) -> None:

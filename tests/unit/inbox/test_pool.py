@@ -55,6 +55,7 @@ class Bench:
         backoff: float = 0.0,
         handle_all: Work | None = None,
         batches: BatchSize | None = None,
+        alone_seconds: float = SECONDS,
     ) -> Pool:
         def all_of(jobs: Sequence[Job]) -> list[Verdict]:
             return [handle(one) for one in jobs]
@@ -67,6 +68,7 @@ class Bench:
             stopped=self.stopped.is_set,
             workers=workers,
             batches=batches,
+            alone_seconds=alone_seconds,
         )
         pool.start()
         self.pools.append(pool)
@@ -88,6 +90,45 @@ def results(pool: Pool, count: int) -> list[tuple[int, Verdict]]:
         assert one is not None, found
         found.append((one[0].message.offset, one[1]))
     return found
+
+
+def test_nothing_begins_beside_one_that_shall_be_alone(bench: Bench) -> None:
+    release = threading.Event()
+
+    def handle(one: Job) -> Verdict:
+        if one.alone:
+            assert release.wait(SECONDS)
+        return HANDLED
+
+    pool = bench.pool(handle, workers=3)
+    suspect = job(1, "a")
+    suspect.alone = True
+    pool.add(suspect)
+    while not pool.running():
+        time.sleep(0.01)
+    pool.add(job(2, "b"))
+    assert pool.result(0.2) is None
+    assert [one.message.offset for one in pool.running()] == [1]
+    release.set()
+    assert {number for number, _ in results(pool, 2)} == {1, 2}
+
+
+def test_but_for_a_limited_time(bench: Bench) -> None:
+    release = threading.Event()
+
+    def handle(one: Job) -> Verdict:
+        if one.alone:
+            assert release.wait(SECONDS)
+        return HANDLED
+
+    pool = bench.pool(handle, workers=3, alone_seconds=0.1)
+    suspect = job(1, "a")
+    suspect.alone = True
+    pool.add(suspect)
+    pool.add(job(2, "b"))
+    assert results(pool, 1) == [(2, HANDLED)]
+    release.set()
+    assert results(pool, 1) == [(1, HANDLED)]
 
 
 def test_a_slow_key_holds_nobody_else(bench: Bench) -> None:

@@ -21,12 +21,12 @@ def test_a_lane_is_taken_once_it_is_due_and_then_it_is_out(waiting: Waiting) -> 
     assert waiting.holds("a")
     assert not waiting.holds("b")
     assert waiting.take(4.9, 9) == []
-    assert waiting.take(5.0, 9) == [("a", ONE)]
+    assert waiting.take(5.0, 9) == [("a", ONE, False)]
     assert waiting.take(5.0, 9) == []
     assert waiting.is_due(0.0)
     waiting.go_on("a", TWO, due=7.0)
     assert not waiting.is_due(6.9)
-    assert waiting.take(7.0, 9) == [("a", TWO)]
+    assert waiting.take(7.0, 9) == [("a", TWO, False)]
 
 
 def test_what_comes_behind_does_not_change_when_the_first_is_due(waiting: Waiting) -> None:
@@ -34,14 +34,14 @@ def test_what_comes_behind_does_not_change_when_the_first_is_due(waiting: Waitin
     waiting.note("a", TWO, due=1.0)
     assert waiting.number("a") == 2
     assert waiting.take(4.0, 9) == []
-    assert waiting.take(5.0, 9) == [("a", ONE)]
+    assert waiting.take(5.0, 9) == [("a", ONE, False)]
 
 
 def test_no_more_are_taken_than_asked_for(waiting: Waiting) -> None:
     for lane in "abc":
         waiting.note(lane, ONE, due=0.0)
-    assert [lane for lane, _ in waiting.take(1.0, 2)] == ["a", "b"]
-    assert [lane for lane, _ in waiting.take(1.0, 2)] == ["c"]
+    assert [lane for lane, _, _ in waiting.take(1.0, 2)] == ["a", "b"]
+    assert [lane for lane, _, _ in waiting.take(1.0, 2)] == ["c"]
     assert waiting.take(1.0, -1) == []
 
 
@@ -54,7 +54,7 @@ def test_it_stays_closed_to_others_if_one_was_parked_while_someone_looked(
     waiting.note("a", TWO, due=0.0)
     waiting.close("a", seen, now=3.0)
     assert waiting.holds("a")
-    assert waiting.take(3.0, 9) == [("a", ONE)]
+    assert waiting.take(3.0, 9) == [("a", ONE, False)]
     waiting.close("a", waiting.version("a"), now=3.0)
     assert not waiting.holds("a")
     assert waiting.take(9.0, 9) == []
