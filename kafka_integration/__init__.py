@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .events.conditions import Change, becomes, changed, created, deleted, satisfies, updated
     from .events.contract import EventData
     from .events.envelope import Event
+    from .events.failures import RecordsFailed
     from .events.registry import handles, publishes
     from .outbox.capture import publish
 
@@ -30,6 +31,7 @@ _HOMES = {
     "updated": "events.conditions",
     "EventData": "events.contract",
     "Event": "events.envelope",
+    "RecordsFailed": "events.failures",
     "handles": "events.registry",
     "publishes": "events.registry",
     "publish": "outbox.capture",
@@ -41,6 +43,7 @@ __all__ = [
     "EventData",
     "KafkaConsumerClient",
     "KafkaProducerClient",
+    "RecordsFailed",
     "becomes",
     "changed",
     "created",

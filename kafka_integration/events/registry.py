@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from .envelope import Event
 from .groups import check_group
 from .topics import check_event_topic
 
-F = TypeVar("F", bound=Callable[[Event[Any]], object])
+F = TypeVar("F", bound=Callable[[Any], object])
 
 Order = Literal["key", "partition", "none"]
 """Which of a topic's messages are handled one after the other: those of one key, those of one
@@ -90,7 +90,7 @@ class Handler:
         topic: where the messages come from.
         contract: what their data must satisfy; its type and version choose the handler.
         group: the consumer group that the handler belongs to.
-        function: takes the :class:`Event`; its return value is not looked at.
+        function: takes the :class:`Event`, or a list of them; its return value is not looked at.
         using: alias of the database that its effect and the inbox record go to.
         attempts: how often it is tried; None means the setting ``KAFKA_HANDLER_ATTEMPTS``.
         retry_on: exceptions worth another try; any other goes to the dead-letter topic at once.
@@ -102,12 +102,13 @@ class Handler:
         backoff_max: no pause is longer, in seconds; None means the setting.
         give_up_after: seconds after its first failure in which a message is tried; 0 means for
             ever, None the setting.
+        batch: the function takes a list of events, in one transaction.
     """
 
     topic: str
     contract: type[EventData]
     group: str
-    function: Callable[[Event[Any]], object]
+    function: Callable[[Any], object]
     using: str = "default"
     attempts: int | None = None
     retry_on: tuple[type[Exception], ...] = (Exception,)
@@ -118,6 +119,20 @@ class Handler:
     backoff: float | None = None
     backoff_max: float | None = None
     give_up_after: float | None = None
+    batch: bool = False
+
+    @property
+    def shares_transaction(self) -> bool:
+        """Whether many of its messages may share a transaction."""
+        return self.transactional or self.batch
+
+    def call(self, events: Sequence[Event[Any]]) -> None:
+        """Call the function: with all events at once, or for one after the other."""
+        if self.batch:
+            self.function(list(events))
+            return
+        for event in events:
+            self.function(event)
 
     @property
     def name(self) -> str:
@@ -286,6 +301,7 @@ def handles(
     backoff: float | None = None,
     backoff_max: float | None = None,
     give_up_after: float | None = None,
+    batch: bool = False,
 ) -> Callable[[F], F]:
     """Declare that the decorated function handles a topic's events.
 
@@ -320,6 +336,11 @@ def handles(
         give_up_after: no try begins more than so many seconds after the first failure, however
             many ``attempts`` are left; 0 means no limit. By default
             ``KAFKA_HANDLER_GIVE_UP_SECONDS``.
+        batch: the function takes a list of events, in their order; never an empty one. All that
+            ``transactional`` says holds for it too. If it fails, it is called again with halves of
+            the list until the guilty event is alone; where it knows them, it names them with
+            :class:`RecordsFailed`, and is called again without them. Tried again, an event comes
+            in a list of one.
 
     Raises:
         DeclarationError: see :meth:`Registry.add_handler`.
@@ -343,6 +364,7 @@ def handles(
                 backoff,
                 backoff_max,
                 give_up_after,
+                batch,
             )
         )
         return function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.db import connections, transaction
@@ -29,7 +29,7 @@ def shared_database(topic: str, handlers: Sequence[Handler]) -> str | None:
     """
     here = [handler for handler in handlers if handler.topic == topic]
     databases = {handler.using for handler in here}
-    if len(databases) != 1 or not all(handler.transactional for handler in here):
+    if len(databases) != 1 or not all(handler.shares_transaction for handler in here):
         return None
     [using] = databases
     return using if most_at_once(connections[using]) > 1 else None
@@ -79,20 +79,34 @@ def _call_all(
         fresh = record_all_done(rows, using=using)
         if parked_of({who for who, _, _ in calls} - fresh, using):
             raise KeyParked("One of these messages is parked, and the later ones of its key wait.")
-        outcomes = [_call(one, fresh, begins) for one in calls]
+        outcomes = [_take(who, fresh) for who, _, _ in calls]
+        for handler, events in _runs(calls, outcomes):
+            begins(events[0].message)
+            handler.call(events)
         require_sound_transaction(using, _WHO)
     return outcomes
 
 
-def _call(
-    one: tuple[Identity, Handler, Event[Any]],
-    fresh: set[Identity],
-    begins: Callable[[Message], None],
-) -> Outcome:
-    who, handler, event = one
+def _take(who: Identity, fresh: set[Identity]) -> Outcome:
     if who not in fresh:
         return Outcome.DUPLICATE
     fresh.discard(who)  # a second one of that name in this batch is a duplicate
-    begins(event.message)
-    handler.function(event)
     return Outcome.HANDLED
+
+
+def _runs(
+    calls: Sequence[tuple[Identity, Handler, Event[Any]]], outcomes: Sequence[Outcome]
+) -> Iterator[tuple[Handler, list[Event[Any]]]]:
+    """Return what each call of a handler gets: one event, or all that follow each other."""
+    events: list[Event[Any]] = []
+    last: Handler | None = None
+    for (_, handler, event), outcome in zip(calls, outcomes, strict=True):
+        if outcome is not Outcome.HANDLED:
+            continue
+        if last is not None and events and not (handler is last and handler.batch):
+            yield last, events
+            events = []
+        last = handler
+        events.append(event)
+    if last is not None and events:
+        yield last, events

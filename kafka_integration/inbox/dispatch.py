@@ -20,6 +20,7 @@ from ..database import (
 from ..errors import InvalidMessage, UndecodableMessage, UnknownVersion
 from ..events.contract import EventData
 from ..events.envelope import Attributes, Event, Message
+from ..events.failures import RecordsFailed
 from ..events.registry import Handler
 from ..events.serialisation import decode
 from .hooks import refusing_hooks
@@ -121,8 +122,10 @@ def call(handler: Handler, event: Event[Any]) -> None:
     who = f"Handler {handler.name}"
     forget_past_errors()
     try:
-        with refusing_hooks(handler.using, who) if handler.transactional else nullcontext():
-            handler.function(event)
+        with refusing_hooks(handler.using, who) if handler.shares_transaction else nullcontext():
+            handler.call([event])
+    except RecordsFailed as failed:
+        raise failed.of(event.message) or failed from None
     except Exception as error:
         require_own_fault(error, handler.using, who)
         raise

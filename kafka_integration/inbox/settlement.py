@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 from django.utils import timezone
 
@@ -13,12 +13,10 @@ from ..database import close_connections, is_outage
 from ..errors import BrokerError, DeadLetterRefused
 from ..events.envelope import Message
 from ..events.registry import Handler
-from .batch import dispatch_all
-from .batch_size import BatchSize
 from .careful import Careful
 from .dead_letters import DeadLetters, Failure
 from .dispatch import Outcome, dispatch
-from .job import Again, Back, Bury, Done, Job, Turns, Verdict
+from .job import Again, Bury, Done, Job, Verdict
 from .parked import ParkedTries
 from .parked_rows import ParkedRows
 from .parking import Parking
@@ -30,6 +28,7 @@ from .policy import (
     policy_of,
 )
 from .retry import GiveUp, Ignore, Park, SoFar, decide, pause
+from .sharing import Sharing
 from .store import Identity, identity, is_recorded, record_dead
 from .trace import described, worth_showing
 from .waiting import Waiting
@@ -38,7 +37,6 @@ log = logging.getLogger(__name__)
 
 _OUTAGE_BACKOFF = 0.5
 _OUTAGE_MAXIMUM = 30.0
-_MOST_TOGETHER = 200
 _DATABASE_AWAY = "The database is away"
 
 
@@ -69,14 +67,14 @@ class Settler:
         stopped: Callable[[], bool] = lambda: False,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self.batch_size = BatchSize(_MOST_TOGETHER)
-        self._stopped = stopped
         self._group = group
         self._handlers = handlers
         self._dead_letters = dead_letters
         self._random = random
         self._waiting = waiting or Waiting()
         self._careful = careful or Careful()
+        self._sharing = Sharing(handlers, self.handle, self._judge, self._name, stopped)
+        self.batch_size = self._sharing.size
         self._parking = Parking(handlers, self._waiting)
         self._parked = ParkedTries(
             group,
@@ -110,7 +108,7 @@ class Settler:
         try:
             outcome = dispatch(job.message, self._handlers, who, job.attempt)
         except Exception as error:  # noqa: BLE001  # whatever a handler raises is judged here
-            return self._judge(job, who, error)
+            return self._judge(job, error)
         if outcome is Outcome.PARKED:
             self._waiting.note(job.lane, job.message.outline(), time.monotonic(), number=0)
         return Done(outcome)
@@ -141,36 +139,9 @@ class Settler:
         """Share a transaction, without those that must not."""
         alone = [job for job in jobs if self._waiting.holds(job.lane) or self._is_careful(job)]
         shared = [job for job in jobs if job not in alone] if alone else jobs
-        verdicts = dict(zip(shared, self._share(shared), strict=True)) if shared else {}
-        verdicts |= zip(alone, self._one_by_one(alone), strict=True)
+        verdicts = dict(zip(shared, self._sharing.together(shared), strict=True)) if shared else {}
+        verdicts |= zip(alone, self._sharing.one_by_one(alone), strict=True)
         return [verdicts[job] for job in jobs]
-
-    def _share(self, jobs: Sequence[Job]) -> list[Verdict]:
-        try:
-            named = [(job.message, self._name(job)) for job in jobs]
-            outcomes = dispatch_all(named, self._handlers, Turns(jobs))
-        except Exception as error:  # noqa: BLE001  # whoever is guilty will be found alone
-            self.batch_size.failed()
-            log.debug("Group %s: a batch was rolled back: %s", self._group, described(error))
-            return self._one_by_one(jobs)
-        return [Done(outcome) for outcome in outcomes]
-
-    def _one_by_one(self, jobs: Sequence[Job]) -> list[Verdict]:
-        waits: set[Hashable] = set()
-        everybody = False
-        verdicts: list[Verdict] = []
-        turns = Turns(jobs)
-        for job in jobs:
-            if everybody or job.lane in waits or self._stopped():
-                verdicts.append(Back())
-                continue
-            turns(job.message)
-            verdict = self.handle(job)
-            verdicts.append(verdict)
-            if not isinstance(verdict, Done):
-                waits.add(job.lane)
-            everybody = isinstance(verdict, Again) and verdict.everybody
-        return verdicts
 
     def bury(self, job: Job) -> Verdict:
         """Send a dead letter, then record it. In this order: a letter twice beats none at all.
@@ -209,7 +180,8 @@ class Settler:
                 raise
             return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
 
-    def _judge(self, job: Job, who: Identity, error: Exception) -> Verdict:
+    def _judge(self, job: Job, error: Exception) -> Verdict:
+        who = self._name(job)
         if is_database_outage(error):
             return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
         now = timezone.now()

@@ -48,7 +48,7 @@ def message(
 
 
 def handler(
-    function: Callable[[Event[Any]], object], contract: type[EventData] = Made, **more: Any
+    function: Callable[[Any], object], contract: type[EventData] = Made, **more: Any
 ) -> Handler:
     """Return a handler of :data:`TOPIC` in :data:`GROUP`."""
     return Handler(TOPIC, contract, GROUP, function, **more)

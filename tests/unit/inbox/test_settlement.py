@@ -325,7 +325,7 @@ def test_in_an_outage_the_rest_of_a_batch_does_not_run() -> None:
 def test_a_stop_ends_a_batch_that_is_taken_one_by_one() -> None:
     shop = Shop(2)
     road = Road(handler(shop, transactional=True))
-    road.settler._stopped = lambda: len(shop.calls) > 3
+    road.settler._sharing._stopped = lambda: len(shop.calls) > 3
     verdicts = road.settler.handle_all(jobs(road, "a", "b", "c"))
     assert [type(verdict) for verdict in verdicts] == [Done, Back, Back]
 
