@@ -57,7 +57,7 @@ down: ## Stop what `make up` started; data is kept
 	docker compose -f docker-compose.dev.yml down
 
 storm: $(VENV)/development ## Kill and freeze all parts while events flow, then compare (SEED=, EVENTS=, FAULTS=, MODE=)
-	@MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) run --native -- $(BIN)/python -m tests.storm \
+	@MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) run --native -- $(BIN)/python -m tests.storm.outbound \
 		--seed $(SEED) --events $(EVENTS) --faults $(FAULTS) --mode $(MODE)
 
 mutants: $(VENV)/development ## Make known mistakes in a copy; a named test must fail for each (ARGS= for names)

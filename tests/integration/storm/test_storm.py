@@ -14,7 +14,15 @@ EVENTS, FAULTS = 3_000, 8
 
 
 def test_nothing_is_lost_or_out_of_order(tmp_path: Path) -> None:
-    storm = [sys.executable, "-m", "tests.storm", "--seed", "11", "--mode", "at-least-once"]
+    storm = [
+        sys.executable,
+        "-m",
+        "tests.storm.outbound",
+        "--seed",
+        "11",
+        "--mode",
+        "at-least-once",
+    ]
     size = ["--events", str(EVENTS), "--faults", str(FAULTS)]
     done = subprocess.run(
         [sys.executable, "-m", "devops.native", "run", "--native", "--", *storm, *size],
