@@ -53,6 +53,7 @@ class Weather:
         tracks = (plan.services, plan.processes)
         self.course = Course(tracks, self._faults.carry_out, plan.deadline)
         self._asked = 0.0
+        self._left = 0
 
     def blow(self) -> None:
         """Let it happen; afterwards everything that was sent is handled, if it can be."""
@@ -72,8 +73,9 @@ class Weather:
 
     @property
     def surprises(self) -> list[str]:
-        """Ends of processes that no fault explains."""
-        return [*self.consumers.surprises, *self.guests.crew.surprises]
+        """Ends of processes that no fault explains, and what the group never got through."""
+        left = [f"{self._left} messages were not committed in the end"] if self._left else []
+        return [*left, *self.consumers.surprises, *self.guests.crew.surprises]
 
     def _watch(self) -> bool:
         """Keep the consumers alive; tell whether all was sent."""
@@ -98,7 +100,7 @@ class Weather:
             moved = now if lag != before else moved
             before = lag
             if now > min(moved + _STUCK_SECONDS, started + _DRAIN_SECONDS):
-                say(f"given up waiting for {lag} messages that are not committed")
+                self._left = lag
                 return
             self.consumers.revive()
             time.sleep(0.5)
