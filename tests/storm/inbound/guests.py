@@ -29,7 +29,7 @@ class Guests:
         """Go on until it is over."""
         while not over.is_set():
             self.crew.revive()
-            over.wait(self._rng.uniform(3.0, 5.0))
+            over.wait(self._rng.uniform(6.0, 9.0))
             self.crew.end(_PATIENCE)
             self.visits += 1
             over.wait(self._rng.uniform(0.0, 1.0))

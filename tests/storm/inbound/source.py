@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import count
 from threading import Event as Flag
 from typing import Any
 
@@ -57,7 +56,7 @@ class Source:
             SourceBroken: something was not sent.
         """
         began = time.monotonic()
-        for number, item in zip(count(), self._items):  # endless
+        for number, item in enumerate(self._items):
             while number >= allowed(time.monotonic() - began, self._burst):
                 if over.is_set():
                     return
