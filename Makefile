@@ -21,7 +21,7 @@ TAKEOVERS ?= 3
 MESSAGES ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit services services-down up down storm mutants bench-relay bench-latency bench-capture bench-takeover bench-consume pictures wheel format clean
+.PHONY: help demo test check unit services services-down up down storm storm-inbound mutants bench-relay bench-latency bench-capture bench-takeover bench-consume pictures wheel format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,8 +57,12 @@ down: ## Stop what `make up` started; data is kept
 	docker compose -f docker-compose.dev.yml down
 
 storm: $(VENV)/development ## Kill and freeze all parts while events flow, then compare (SEED=, EVENTS=, FAULTS=, MODE=)
-	@MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) run --native -- $(BIN)/python -m tests.storm \
+	@MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) run --native -- $(BIN)/python -m tests.storm.outbound \
 		--seed $(SEED) --events $(EVENTS) --faults $(FAULTS) --mode $(MODE)
+
+storm-inbound: $(VENV)/development ## The same for consumers, with poison, failures and duplicates (SEED=, EVENTS=, FAULTS=)
+	@MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm-inbound $(NATIVE) run --native -- $(BIN)/python -m tests.storm.inbound \
+		--seed $(SEED) --events $(EVENTS) --faults $(FAULTS)
 
 mutants: $(VENV)/development ## Make known mistakes in a copy; a named test must fail for each (ARGS= for names)
 	@$(NATIVE) run -- $(BIN)/python -m tests.mutants $(ARGS)
@@ -91,6 +95,7 @@ format: $(VENV)/development ## Format the code
 clean: ## Remove the environment, caches and data of native services
 	-@test -x $(BIN)/python && $(NATIVE) down
 	-@test -x $(BIN)/python && MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) down
+	-@test -x $(BIN)/python && MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm-inbound $(NATIVE) down
 	rm -rf $(VENV) .native .mypy_cache .ruff_cache .pytest_cache dist build
 
 $(VENV)/runtime: requirements.txt

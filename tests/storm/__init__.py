@@ -1,6 +1,6 @@
-"""The storm: writers, relays and faults by a seed, and a checker that shares no code with them.
+"""The storms: faults by a seed while events flow, and checkers that share no code with the package.
 
-``make storm SEED=1 EVENTS=100000 FAULTS=30 MODE=at-least-once``
+What both have in common is here; ``outbound`` is about relays, ``inbound`` about consumers.
 """
 
 from __future__ import annotations

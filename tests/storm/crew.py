@@ -1,4 +1,4 @@
-"""Relays and writers in processes of their own, started again when they die."""
+"""Relays, writers and consumers in processes of their own, started again when they die."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGTERM, Signals
 from threading import RLock
 
-from .report import say
+from .voice import say
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +34,12 @@ class Member:
     lives: int = 0
     expected: set[int] = field(default_factory=set)
     process: subprocess.Popen[bytes] | None = None
+    born: float = 0.0
+
+    @property
+    def age(self) -> float:
+        """For how many seconds its present process has been there."""
+        return time.monotonic() - self.born
 
     @property
     def pid(self) -> int:
@@ -60,6 +66,7 @@ class Member:
                 stderr=subprocess.STDOUT,
             )
         self.lives += 1
+        self.born = time.monotonic()
         self.expected = {0}
 
 
@@ -68,10 +75,12 @@ class Crew:
     """All members of one kind.
 
     Args:
-        members: the relays, or the writers.
+        members: the relays, the writers, or the consumers.
+        excuse: tells whether an end by itself, with this code, has its reason.
     """
 
     members: list[Member]
+    excuse: Callable[[Member, int], bool] = lambda member, code: False
     surprises: list[str] = field(default_factory=list)
     _lock: RLock = field(default_factory=RLock)
     _over: bool = False
@@ -84,9 +93,14 @@ class Crew:
                     member.start()
 
     def stop(self, patience: float) -> None:
-        """End all in an orderly way, and kill whoever takes longer than ``patience`` seconds."""
+        """End all for good in an orderly way; see :meth:`end`."""
         with self._lock:
             self._over = True
+            self.end(patience)
+
+    def end(self, patience: float) -> None:
+        """End all in an orderly way, and kill whoever takes longer than ``patience`` seconds."""
+        with self._lock:
             for member in self.members:
                 member.send(SIGCONT)
                 member.send(SIGTERM)
@@ -117,7 +131,8 @@ class Crew:
     def _has_ended(self, member: Member) -> bool:
         assert member.process is not None
         code = member.process.poll()
-        if code is not None and code not in member.expected:
+        surprising = code not in member.expected and not self.excuse(member, code or 0)
+        if code is not None and surprising:
             self._note(f"{member.name} ended by itself with {code}; see {member.log}")
         return code is not None
 

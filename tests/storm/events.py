@@ -1,4 +1,4 @@
-"""What the storm's models publish; ``STORM_RUN`` gives each storm topics of its own."""
+"""What the storms' models publish and handle; ``STORM_RUN`` gives each storm its topics."""
 
 from __future__ import annotations
 
@@ -51,3 +51,6 @@ def anything(change: Change) -> bool:
 
 publishes(Card, CardTold, topic=TOPICS["card"], when=satisfies(anything))
 publishes(Note, Told, topic=TOPICS["note"], when=created, key=key)
+
+if os.environ.get("STORM_INBOUND"):
+    from .inbound import handlers  # noqa: F401  # it declares them, for consumers of that storm

@@ -51,3 +51,18 @@ class Note(Numbered):
 
 class Word(Numbered):
     """Stands for what was published by hand."""
+
+
+class Deed(models.Model):
+    """What a handler left: its rows, by their keys and in their order, are the whole effect.
+
+    ``before`` is the highest number of topic and key that the handler saw.
+    """
+
+    topic = models.CharField(max_length=100)
+    key = models.CharField(max_length=50)
+    number = models.IntegerField()
+    before = models.IntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["topic", "key", "number"], name="storm_deed_number")]

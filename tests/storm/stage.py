@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +16,6 @@ from devops.native.services import Services
 
 from . import topics
 from .crew import ROOT
-from .names import topics as topic_names
-from .plan import LEASE_SECONDS
 
 NEEDED = ("kafka", "postgres")
 
@@ -31,26 +30,30 @@ class Stage:
 
     Args:
         services: native services that nobody else uses.
+        names: gives the topics of a run, by what they are for.
+        settings: what else the crew finds in its environment.
     """
 
     services: Services
+    names: Callable[[str], dict[str, str]]
+    settings: Mapping[str, str]
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     def __post_init__(self) -> None:
         if not self.services.running().issuperset(NEEDED):
             raise NoStage(
                 "The storm stops and starts Kafka and PostgreSQL, so it needs native services of "
-                "its own, and none run here. Start it with 'make storm'."
+                "its own, and none run here. Start it with 'make storm' or 'make storm-inbound'."
             )
         self._found = self.services.environment()
-        self.topics = topic_names(self.run)
+        self.topics = self.names(self.run)
         self.broker = self._found["KAFKA_BROKER"]
         base, _, _ = self._found["DATABASE_URL"].rpartition("/")
         self.database = f"{base}/storm_{self.run}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of relays and writers."""
+        """The environment of the crew."""
         return os.environ | {
             **self._found,
             "DATABASE_URL": self.database,
@@ -58,20 +61,20 @@ class Stage:
             "PYTHONUNBUFFERED": "1",
             "STORM_RUN": self.run,
             "KAFKA_TOPICS_FILE": "",
-            "KAFKA_RELAY_LEASE_SECONDS": f"{LEASE_SECONDS:g}",
+            **self.settings,
         }
 
-    def prepare(self, log: Path, exactly_once: bool) -> None:
+    def prepare(self, log: Path, *, catalogue: bool = False) -> None:
         """Make database, tables and topics.
 
         Args:
             log: the file that takes what commands say.
-            exactly_once: make the catalogue's topics too, one of which holds the relays' progress.
+            catalogue: make the catalogue's topics too.
         """
         with psycopg.connect(self._found["DATABASE_URL"], autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE storm_{self.run}")
         self._manage(log, self.environment, "migrate", "--run-syncdb")
-        if exactly_once:
+        if catalogue:
             catalogued = {**self.environment}
             del catalogued["KAFKA_TOPICS_FILE"]
             self._manage(log, catalogued, "kafka_topics", "apply")

@@ -1,8 +1,7 @@
-"""What stands in the topics, by a plain consumer."""
+"""What stands in the topics, and how far a group is, by a plain consumer."""
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -10,8 +9,6 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-
-from .checker import Record
 
 PARTITIONS = 6
 # A transaction that nobody ends is aborted by the broker after a minute.
@@ -31,17 +28,17 @@ def make(broker: str, topics: Iterable[str]) -> None:
         future.result(timeout=60)
 
 
-def read(broker: str, topics: Iterable[str], exactly_once: bool) -> list[Record]:
-    """Return every record of the topics, from their beginnings to their present ends.
+def read(broker: str, topics: Iterable[str], *, committed_only: bool = False) -> list[Any]:
+    """Return every message of the topics, from their beginnings to their present ends.
 
     Args:
-        exactly_once: leave out what belongs to no committed Kafka transaction.
+        committed_only: leave out what belongs to no committed Kafka transaction.
 
     Raises:
         UnreadableTopic: an end is not reached in time: a transaction may be open there.
     """
     missing = _ends(broker, topics)
-    consumer = _consumer(broker, "read_committed" if exactly_once else "read_uncommitted")
+    consumer = _consumer(broker, "read_committed" if committed_only else "read_uncommitted")
     consumer.assign([TopicPartition(*place, 0) for place in missing])
     try:
         return list(_until(consumer, missing))
@@ -49,11 +46,23 @@ def read(broker: str, topics: Iterable[str], exactly_once: bool) -> list[Record]
         consumer.close()
 
 
-def _consumer(broker: str, isolation: str) -> Consumer:
+def lag(broker: str, topics: Iterable[str], group: str) -> int:
+    """Return how many messages of the topics the group has not committed."""
+    ends = _ends(broker, topics)
+    consumer = _consumer(broker, "read_uncommitted", group)
+    try:
+        found = consumer.committed([TopicPartition(*place) for place in ends], timeout=30)
+    finally:
+        consumer.close()
+    # A partition without a commit has a negative offset.
+    return sum(ends[one.topic, one.partition] - max(0, one.offset) for one in found)
+
+
+def _consumer(broker: str, isolation: str, group: str = "") -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": broker,
-            "group.id": f"storm-{uuid.uuid4().hex}",
+            "group.id": group or f"storm-{uuid.uuid4().hex}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": isolation,
@@ -72,7 +81,7 @@ def _ends(broker: str, topics: Iterable[str]) -> dict[Place, int]:
         consumer.close()
 
 
-def _until(consumer: Consumer, missing: dict[Place, int]) -> Iterator[Record]:
+def _until(consumer: Consumer, missing: dict[Place, int]) -> Iterator[Any]:
     """Read until every partition has said that its end is reached, and where."""
     deadline = time.monotonic() + _PATIENCE
     while missing:
@@ -81,7 +90,7 @@ def _until(consumer: Consumer, missing: dict[Place, int]) -> Iterator[Record]:
         for message in consumer.consume(10_000, 0.5):
             error = message.error()
             if error is None:
-                yield _record(message)
+                yield message
             elif error.code() != KafkaError._PARTITION_EOF:
                 raise UnreadableTopic(str(error))
             elif (message.offset() or 0) >= missing.get(_place(message), 0):
@@ -90,16 +99,3 @@ def _until(consumer: Consumer, missing: dict[Place, int]) -> Iterator[Record]:
 
 def _place(message: Any) -> Place:
     return message.topic(), message.partition()
-
-
-def _record(message: Any) -> Record:
-    headers = {name: value.decode() for name, value in message.headers()}
-    data = json.loads(message.value())
-    key = message.key().decode()
-    return Record(
-        *(message.topic(), message.partition(), message.offset(), key),
-        number=data["number"] if data["key"] == key else -1,
-        id=headers["ce_id"],
-        sequence=headers["ce_sequence"],
-        doomed=data["doomed"],
-    )

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from kafka_integration import Event
 from kafka_integration.errors import InvalidMessage, UndecodableMessage, UnknownVersion
@@ -172,3 +172,14 @@ def test_a_hook_that_fails_after_the_commit_does_not_undo_it(
     assert Effect.objects.count() == 1
     assert "mail server is away" in caplog.text
     assert run(message(), handler(with_hook)) is Outcome.DUPLICATE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_effect_whose_record_fails_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **more: Any) -> bool:
+        raise OperationalError("the connection is gone")
+
+    monkeypatch.setattr("kafka_integration.inbox.dispatch.record_done", refuse)
+    with pytest.raises(OperationalError):
+        run(message(id="1", source="s"), handler(effect))
+    assert not Effect.objects.exists()

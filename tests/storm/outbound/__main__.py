@@ -1,9 +1,8 @@
-"""The command line: ``python -m tests.storm``, with native services that it may stop."""
+"""The command line: ``python -m tests.storm.outbound``, with native services that it may stop."""
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import signal
 import sys
 import tempfile
@@ -12,10 +11,13 @@ from pathlib import Path
 
 from devops.native.services import Services
 
-from . import deliveries, ledger, report, topics
+from .. import names, topics
+from ..stage import Stage
+from ..voice import conclude, say
+from . import deliveries, ledger, report
 from .checker import Checker, Verdict
-from .plan import draw
-from .stage import Stage
+from .plan import LEASE_SECONDS, draw
+from .records import record
 from .weather import Weather
 
 AT_LEAST_ONCE, EXACTLY_ONCE = "at-least-once", "exactly-once"
@@ -28,12 +30,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     began = time.monotonic()
     logs = Path(tempfile.mkdtemp(prefix=f"storm-{options.seed}-"))
-    stage = Stage(Services())
     exactly_once = options.mode == EXACTLY_ONCE
-    stage.prepare(logs / "prepare.log", exactly_once)
+    lease = {"KAFKA_RELAY_LEASE_SECONDS": f"{LEASE_SECONDS:g}"}
+    stage = Stage(Services(), names.topics, lease)
+    # One of the catalogue's topics holds the relays' progress.
+    stage.prepare(logs / "prepare.log", catalogue=exactly_once)
     plan = draw(options.seed, options.events, options.faults)
     weather = Weather(stage, plan, exactly_once, logs)
-    report.say(f"seed {plan.seed}: about {plan.seconds:.0f} s; logs in {logs}")
+    say(f"seed {plan.seed}: about {plan.seconds:.0f} s; logs in {logs}")
     weather.blow()
     verdict, misrecorded = _judge(stage, exactly_once)
     seconds = time.monotonic() - began
@@ -42,30 +46,21 @@ def main() -> int:
     found += [*misrecorded, *weather.surprises]
     if len(weather.done) < options.faults:
         found.append(f"only {len(weather.done)} of {options.faults} faults could be carried out")
-    return _conclude(found, logs, keep=options.keep_logs)
+    return conclude(found, logs, keep=options.keep_logs)
 
 
 def _judge(stage: Stage, exactly_once: bool) -> tuple[Verdict, list[str]]:
     """Compare ledger and topics, and the outbox's own records with them."""
-    report.say("reading the topics and the ledger")
+    say("reading the topics and the ledger")
     committed = ledger.committed(stage.database, stage.topics)
-    records = topics.read(stage.broker, stage.topics.values(), exactly_once)
+    messages = topics.read(stage.broker, stage.topics.values(), committed_only=exactly_once)
+    records = [record(message) for message in messages]
     misrecorded = deliveries.misrecorded(deliveries.sent(stage.database), records)
     return Checker(committed, exactly_once).judge(records), list(misrecorded)
 
 
-def _conclude(found: list[report.Finding], logs: Path, *, keep: bool) -> int:
-    for text in report.first(found):
-        report.say(text)
-    if found or keep:
-        report.say(f"the logs of all processes are in {logs}")
-    else:
-        shutil.rmtree(logs)
-    return 1 if found else 0
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.storm.outbound", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="draws faults, acts and keys")
     parser.add_argument("--events", type=int, default=100_000, help="committed at least")
     parser.add_argument("--faults", type=int, default=30, help="how many things go wrong")

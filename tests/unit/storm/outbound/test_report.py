@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.storm.checker import Difference, Verdict
-from tests.storm.report import first, line, wrong
+from tests.storm.outbound.checker import Difference, Verdict
+from tests.storm.outbound.report import line, wrong
+from tests.storm.voice import first
 
 
 def difference(kind: str, number: int = 1) -> Difference:

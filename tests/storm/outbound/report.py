@@ -1,23 +1,11 @@
-"""What the storm says: progress on stderr, one JSON line on stdout."""
+"""What the outbound storm says at its end: one JSON line on stdout, and when it is content."""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Iterator
 
-from .checker import Difference, Verdict
-
-Finding = Difference | str
-
-_SHOWN = 10
-_began = time.monotonic()
-
-
-def say(text: str) -> None:
-    """Tell a person what goes on."""
-    print(f"storm {time.monotonic() - _began:6.1f} s  {text}", file=sys.stderr, flush=True)
+from ..voice import Finding
+from .checker import Verdict
 
 
 def line(seed: int, mode: str, faults: int, verdict: Verdict, seconds: float) -> str:
@@ -53,14 +41,3 @@ def wrong(verdict: Verdict, wanted: int, exactly_once: bool) -> list[Finding]:
     if verdict.committed < wanted:
         found.append(f"only {verdict.committed} of {wanted} events were committed in time")
     return found
-
-
-def first(differences: list[Finding]) -> Iterator[str]:
-    """Name the first of each kind, and how many more there are."""
-    kinds: dict[str, list[str]] = {}
-    for one in differences:
-        kinds.setdefault(one.kind if isinstance(one, Difference) else "", []).append(str(one))
-    for texts in kinds.values():
-        yield from texts[:_SHOWN]
-        if len(texts) > _SHOWN:
-            yield f"… and {len(texts) - _SHOWN} more of this kind"

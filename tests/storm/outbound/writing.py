@@ -1,4 +1,4 @@
-"""One writer in a process of its own: ``python -m tests.storm.writing``, until SIGTERM.
+"""One writer in a process of its own: ``python -m tests.storm.outbound.writing``, until SIGTERM.
 
 It writes a burst at each beat. When the database goes away it waits and goes on; whether its last
 commit was one is the ledger's to say.
@@ -16,7 +16,7 @@ from threading import Event as Flag
 import django
 from django.db import InterfaceError, OperationalError, connection
 
-from .plan import allowed
+from ..tracks import allowed
 from .writer import Writer
 
 log = logging.getLogger("tests.storm.writer")

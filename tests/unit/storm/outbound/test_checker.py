@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.storm.checker import Checker, Record, Verdict
+from tests.storm.outbound.checker import Checker, Record, Verdict
 
 TOPIC = "storm.note_x.json"
 COMMITTED = {(TOPIC, "a"): 4, (TOPIC, "b"): 3}

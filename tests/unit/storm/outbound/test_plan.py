@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.storm.plan import BEAT_SECONDS, PROCESSES, SERVICES, Plan, allowed, draw
+from tests.storm.outbound.plan import PROCESSES, SERVICES, draw
+from tests.storm.plan import Plan
+from tests.storm.tracks import BEAT_SECONDS, allowed
 
 
 def test_a_seed_gives_the_same_storm_again() -> None:
@@ -36,12 +38,12 @@ def test_a_hundred_thousand_events_take_minutes() -> None:
     plan = draw(1, 100_000, 30)
     assert 100 < plan.seconds < 240
     assert plan.deadline > plan.seconds
-    assert plan.burst * plan.beats * 4 >= plan.events
+    assert plan.burst(4) * plan.beats * 4 >= plan.events
 
 
 def test_writers_may_write_a_burst_at_each_beat() -> None:
     plan = Plan(1, 400, (), (), beats=5)
-    assert plan.burst == 22
-    begins = [allowed(beat * BEAT_SECONDS, plan.burst) for beat in range(3)]
+    assert plan.burst(4) == 22
+    begins = [allowed(beat * BEAT_SECONDS, plan.burst(4)) for beat in range(3)]
     assert begins == [22, 44, 66]
-    assert allowed(BEAT_SECONDS * 0.9, plan.burst) == 22
+    assert allowed(BEAT_SECONDS * 0.9, plan.burst(4)) == 22

@@ -16,8 +16,8 @@ from django.db.models import F
 from kafka_integration import publish
 from kafka_integration.errors import EventTooLarge
 
-from .events import TOPICS, Told
-from .models import Card, Counter, Grave, Note, Word
+from ..events import TOPICS, Told
+from ..models import Card, Counter, Grave, Note, Word
 from .writer import SHARED, Writer
 
 TOO_MUCH = 1_100_000

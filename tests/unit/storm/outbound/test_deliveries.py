@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.storm.checker import Record
-from tests.storm.deliveries import Delivery, misrecorded
+from tests.storm.outbound.checker import Record
+from tests.storm.outbound.deliveries import Delivery, misrecorded
 
 TOPIC = "storm.note_x.json"
 RECORDS = [Record(TOPIC, 0, n, "a", n, f"event-{n}", f"{n:019d}") for n in (1, 2)]

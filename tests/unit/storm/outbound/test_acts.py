@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from kafka_integration.models import OutboxEvent
-from tests.storm import acts
-from tests.storm.acts import ACTS
 from tests.storm.events import TOPICS
 from tests.storm.models import Card, Grave, Note, Word
-from tests.storm.writer import Writer
+from tests.storm.outbound import acts
+from tests.storm.outbound.acts import ACTS
+from tests.storm.outbound.writer import Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,7 +28,7 @@ def settings_without_catalogue(settings: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.storm.acts.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("tests.storm.outbound.acts.time.sleep", lambda seconds: None)
 
 
 def captured() -> Units:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Event as Flag
 
 import psycopg
 
+from ..course import Course
+from ..crew import Crew, Member
+from ..plan import Plan
+from ..stage import Stage
+from ..strikes import heal
+from ..tracks import Fault
+from ..voice import say
 from . import ledger
-from .crew import Crew, Member
 from .faults import Faults
-from .plan import RELAYS, WRITERS, Fault, Plan
-from .report import say
-from .stage import Stage
+from .plan import RELAYS, WRITERS
 
 _DRAIN_SECONDS = 300.0
 _STUCK_SECONDS = 60.0
@@ -34,25 +35,19 @@ class Weather:
     def __init__(self, stage: Stage, plan: Plan, exactly_once: bool, logs: Path) -> None:
         self.stage = stage
         self.plan = plan
-        self.done: list[Fault] = []
         self.relays = Crew([self._relay(number, exactly_once, logs) for number in range(RELAYS)])
         self.writers = Crew([self._writer(number, logs) for number in range(WRITERS)])
-        self.faults = Faults(stage, self.relays, self.writers)
-        self._began = time.time()
-        self._over = Flag()
+        faults = Faults(stage, self.relays, self.writers)
+        tracks = (plan.services, plan.processes)
+        self.course = Course(tracks, faults.carry_out, plan.deadline)
+        self._committed = 0
+        self._asked = 0.0
 
     def blow(self) -> None:
         """Let it happen; afterwards everything committed is drained, if it can be."""
-        self._began = time.time()
         try:
-            with ThreadPoolExecutor(2) as pool:
-                tracks = (self.plan.services, self.plan.processes)
-                futures = [pool.submit(self._follow, track) for track in tracks]
-                try:
-                    self._supervise(futures)
-                finally:
-                    self._over.set()
-            self.faults.heal()
+            self.course.run(self._watch)
+            heal(self.stage, self.relays, self.writers)
             self.writers.stop(30.0)
             self._drain()
             self.relays.stop(30.0)
@@ -61,43 +56,32 @@ class Weather:
             self.relays.kill()
 
     @property
+    def done(self) -> list[Fault]:
+        """The faults that were carried out."""
+        return self.course.done
+
+    @property
     def surprises(self) -> list[str]:
         """Ends of processes that no fault explains."""
         return [*self.relays.surprises, *self.writers.surprises]
 
-    def _supervise(self, tracks: Sequence[Future[None]]) -> None:
-        """Keep the crew alive until every fault was carried out and enough is committed."""
-        committed, asked = 0, 0.0
-        while self._elapsed() < self.plan.deadline:
-            self.relays.revive()
-            self.writers.revive()
-            if time.monotonic() - asked > 2.0:
-                committed, asked = self._committed(committed), time.monotonic()
-            if all(track.done() for track in tracks):
-                for track in tracks:
-                    track.result()
-                if committed >= self.plan.events:
-                    return
-            time.sleep(0.1)
-        say(f"given up after {self._elapsed():.0f} s with {committed} events committed")
+    def _watch(self) -> bool:
+        """Keep the crew alive; tell whether enough is committed."""
+        self.relays.revive()
+        self.writers.revive()
+        if time.monotonic() - self._asked > 2.0:
+            self._count()
+            self._asked = time.monotonic()
+        return self._committed >= self.plan.events
 
-    def _follow(self, track: Sequence[Fault]) -> None:
-        """Carry out the faults of one track, each at its time or as soon after as it can be."""
-        for fault in track:
-            if self._over.wait(max(0.0, fault.at - self._elapsed())):
-                return
-            say(f"fault {len(self.done) + 1} of {len(self.plan.faults)}: {fault}")
-            self.done.append(fault)
-            self.faults.carry_out(fault)
-
-    def _committed(self, before: int) -> int:
+    def _count(self) -> None:
         try:
             committed = ledger.count(self.stage.database)
             waiting = ledger.waiting(self.stage.database)
         except psycopg.Error:
-            return before  # away, as the plan wants it, or not migrated a moment ago
+            return  # away, as the plan wants it, or not migrated a moment ago
         say(f"{committed} committed, {waiting} waiting")
-        return committed
+        self._committed = committed
 
     def _drain(self) -> None:
         """Wait until the queue is empty, or shrinks no more."""
@@ -113,9 +97,6 @@ class Weather:
             self.relays.revive()
             time.sleep(0.2)
 
-    def _elapsed(self) -> float:
-        return time.time() - self._began
-
     def _relay(self, number: int, exactly_once: bool, logs: Path) -> Member:
         command = ["manage.py", "kafka_relay", *(["--exactly-once"] if exactly_once else [])]
         name = f"relay-{number}"
@@ -126,7 +107,7 @@ class Weather:
 
         def command(life: int) -> list[str]:
             seed = f"{self.plan.seed}/{number}/{life}"
-            given = ["--name", name, "--seed", seed, "--burst", str(self.plan.burst)]
-            return ["-m", "tests.storm.writing", *given, "--began", f"{self._began}"]
+            given = ["--name", name, "--seed", seed, "--burst", str(self.plan.burst(WRITERS))]
+            return ["-m", "tests.storm.outbound.writing", *given, "--began", f"{self.course.began}"]
 
         return Member(name, command, self.stage.environment, logs / f"{name}.log")
