@@ -15,16 +15,15 @@ from django.utils.safestring import SafeString
 
 from ..events.envelope import headers_from_json
 from ..models import InboxRecord, InboxStatus
+from ..readable import NOTHING, key_text
 from .actions import Act, ActingAdmin
 from .display import (
-    NOTHING,
     aged,
     badge,
     brief,
     code,
     dotted,
     header_table,
-    key_text,
     place,
     pretty,
     short,
