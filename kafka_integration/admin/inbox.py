@@ -7,29 +7,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import model_ngettext
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import model_ngettext, unquote
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ..events.envelope import headers_from_json
+from ..events.registry import registry
 from ..models import InboxRecord, InboxStatus
+from ..readable import NOTHING, key_text
 from .actions import Act, ActingAdmin
 from .display import (
-    NOTHING,
     aged,
     badge,
     brief,
     code,
     dotted,
     header_table,
-    key_text,
     place,
     pretty,
     short,
     stacked,
 )
+from .dry_run import dry_run
 from .filters import GroupFilter, TopicFilter
 
 _NOT_KEPT = format_html(
@@ -41,6 +43,11 @@ _REASONS: dict[str, str] = {
     InboxStatus.DONE: "already done",
     InboxStatus.PARKED: "already waiting for the consumer",
     InboxStatus.DISCARDED: "already discarded",
+    InboxStatus.DEAD: "in a group that this project has no handler of",
+}
+_BUTTONS: dict[str, tuple[str, ...]] = {
+    InboxStatus.PARKED: ("dry_run",),
+    InboxStatus.DEAD: ("dry_run", "retry", "discard"),
 }
 
 
@@ -64,7 +71,7 @@ class InboxRecordAdmin(ActingAdmin):
     search_help_text = "A whole event id."
     ordering = ("-pk",)
     list_per_page = 50
-    actions = ("retry", "discard")
+    actions = ("dry_run", "retry", "discard")
     fieldsets = (
         (None, {"fields": ("group", "event_id", "source", "topic", "origin", "key_")}),
         (
@@ -95,11 +102,37 @@ class InboxRecordAdmin(ActingAdmin):
         term = search_term.strip()
         return (queryset.found_by(term) if term else queryset), False  # type: ignore[attr-defined]  # InboxRecordQuerySet
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show one record, with a button for each action that is possible and allowed."""
+        allowed = self.get_actions(request)
+        record = self.get_object(request, unquote(object_id))
+        wanted = _BUTTONS.get(record.status, ()) if record else ()
+        buttons = [(name, name.replace("_", " ")) for name in wanted if name in allowed]
+        extra = (extra_context or {}) | {"buttons": buttons, "checkbox": ACTION_CHECKBOX_NAME}
+        return super().change_view(request, object_id, form_url, extra)
+
+    @admin.action(description="Dry run: try, and undo all of it", permissions=["retry"])
+    def dry_run(self, request: HttpRequest, queryset: QuerySet[InboxRecord]) -> HttpResponseBase:
+        """Call the handlers of the chosen messages, undo what they did, and show how it went."""
+        return dry_run(self, request, queryset)
+
     @admin.action(description="Retry: hand to the consumer again", permissions=["retry"])
-    def retry(self, request: HttpRequest, queryset: QuerySet[InboxRecord]) -> None:
-        """Hand the chosen dead messages to their group's consumer again."""
-        act = Act("retry", "retried", InboxRecord.retry, _retry_line, _REASONS, _who_will_try)
-        self.act(request, queryset, act)
+    def retry(
+        self, request: HttpRequest, queryset: QuerySet[InboxRecord]
+    ) -> HttpResponseBase | None:
+        """Hand the chosen dead messages to their group's consumer, once the user is sure."""
+        consequence = (
+            "The group's consumer runs the handlers of these messages again. Other groups do not "
+            "hear of it. Messages that are not dead stay as they are."
+        )
+        act = Act("retry", "retried", _retry, _retry_line, _REASONS, _who_will_try)
+        return self.act_when_sure(request, queryset, act, consequence)
 
     @admin.action(description="Discard: never handle", permissions=["discard"])
     def discard(
@@ -173,6 +206,11 @@ class InboxRecordAdmin(ActingAdmin):
 
 def _is_handled(record: InboxRecord) -> bool:
     return record.status == InboxStatus.DONE
+
+
+def _retry(record: InboxRecord) -> bool:
+    """Retry a record, unless it would wait for ever."""
+    return record.group in registry.groups() and record.retry()
 
 
 def _who_will_try(done: Sequence[InboxRecord]) -> list[str]:

@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.safestring import SafeString
 
 from ..models import EventStatus, OutboxDelivery, OutboxEvent, OutboxHold, OutboxQueue
+from ..readable import NOTHING
 from .actions import Act, ActingAdmin
 from .display import (
-    NOTHING,
     aged,
     badge,
     brief,

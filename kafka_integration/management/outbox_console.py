@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -18,19 +17,19 @@ from ..outbox import purge as outbox
 from ..outbox.audit import Audit
 from ..outbox.backfill import backfill, publication_for
 from ..outbox.backlog_report import backlog_report
-from ..outbox.diagnosis import Kafka, ask_kafka, counted, diagnose
+from ..outbox.diagnosis import Kafka, ask_kafka, diagnose
 from ..outbox.erasure import Erasure
 from ..outbox.manifests import decide
 from ..outbox.remedies import culprits, discard, retry, unsent
 from ..outbox.replay import forecast, replay
 from ..outbox.reshard import reshard
 from ..outbox.sessions import sessions
-from ..step import Step
+from ..readable import counted
+from .console import Console
 from .long_work import LongWork
 from .outbox_parser import selection
 from .outbox_stats import OutboxStats
 
-_STOPPED = 130
 _PURGED = {
     "events": "events deleted",
     "kept": "older ones kept, which are not out or went out later",
@@ -38,20 +37,11 @@ _PURGED = {
 }
 
 
-class OutboxConsole:
-    """Runs the sub-commands, each of which returns the error to end with, or None.
-
-    Args:
-        out: where results go.
-        err: where progress goes.
-        options: the sub-command's arguments.
-    """
+class OutboxConsole(Console):
+    """Runs the sub-commands, each of which returns the error to end with, or None."""
 
     def __init__(self, out: OutputWrapper, err: OutputWrapper, options: Mapping[str, Any]) -> None:
-        self._out = out
-        self._err = err
-        self._options = options
-        self._using: str = options["database"]
+        super().__init__(out, err, options)
         self._chosen = selection(options)
 
     def stats(self) -> CommandError | None:
@@ -223,29 +213,6 @@ class OutboxConsole:
         )
         return self._unless(found.events + found.waiting + found.erased, "No event matches.")
 
-    def _do(self, doing: str, steps: Iterable[Step], noun: str = "events") -> tuple[LongWork, Step]:
-        work = LongWork(self._err, doing, noun)
-        return work, work.follow(steps)
-
-    def _tell(self, text: str, **data: Any) -> None:
-        self._out.write(json.dumps(data) if self._options["json"] else text)
-
     def _require_some(self, *flags: str) -> None:
         if not self._chosen and not any(self._options[flag] for flag in flags):
             raise CommandError("Say which events are meant; --help lists how.", returncode=2)
-
-    def _ask(self, consequence: str) -> None:
-        if self._options["yes"]:
-            return
-        if not sys.stdin.isatty():
-            raise CommandError(f"{consequence} Add --yes if you mean it.", returncode=2)
-        if input(f"{consequence} Go on? [y/N] ").strip().lower() not in ("y", "yes"):
-            raise CommandError("Nothing was done.")
-
-    def _unless(self, good: object, problem: str) -> CommandError | None:
-        return None if good else CommandError(problem)
-
-    def _ending(self, work: LongWork, how: str = "Run it again to go on.") -> CommandError | None:
-        if not work.stopped:
-            return None
-        return CommandError(f"Stopped; what was done stands. {how}", returncode=_STOPPED)

@@ -6,18 +6,16 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
-from typing import IO, Any, cast
+from typing import Any
 
 from django.core.management.base import OutputWrapper
-from rich.console import Console
 from rich.table import Table
 
 from ..outbox.backlog_report import BOUND, BacklogReport, Count, Waiting
 from ..outbox.diagnosis import Finding, ranges
 from ..outbox.sessions import Sessions
+from .console import page
 
-# Lines that are not cut where nobody looks at them: a file, a pipe.
-_UNBOUNDED = 1_000
 _QUALIFIED = {"exact": "{:,}", "at least": "at least {:,}", "estimate": "about {:,}"}
 
 
@@ -52,14 +50,7 @@ class OutboxStats:
 
     def print(self, out: OutputWrapper, *, color: bool = True) -> None:
         """Write it for people."""
-        console = Console(
-            file=cast("IO[str]", out),
-            width=None if out.isatty() else _UNBOUNDED,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            no_color=not color or None,
-        )
+        console = page(out, color=color)
         lead = (self._relays(), self._leases())
         for part in (self._counts(), *self._waiting(), self._holds(), *lead):
             console.print(part, soft_wrap=isinstance(part, str))

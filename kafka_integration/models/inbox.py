@@ -55,6 +55,49 @@ class InboxRecordQuerySet(models.QuerySet["InboxRecord"]):
         """Return the messages with this key, by way of its hash, which has an index."""
         return self.filter(key_hash=key_hash(key), key=key)
 
+    def dead(self) -> Self:
+        """Return the dead letters: what was given up and nobody has decided about yet."""
+        return self.filter(status=InboxStatus.DEAD)
+
+    def newest(self, number: int) -> list[InboxRecord]:
+        """Return the latest of these messages, without their bytes, the newest first."""
+        return list(self.defer("value", "headers").order_by("-pk")[:number])
+
+    def count_by_group(self) -> dict[str, int]:
+        """Return how many of these messages each group has, by the group's name."""
+        counted = self.order_by("group").values_list("group").annotate(models.Count("pk"))
+        return dict(counted)
+
+    def retry(self) -> int:
+        """Hand the dead ones to their groups' consumers again; return how many were dead."""
+        return self._leave_dead(status=InboxStatus.PARKED, available_at=timezone.now())
+
+    def discard(self) -> int:
+        """Give the dead ones up; return how many were dead."""
+        return self._leave_dead(status=InboxStatus.DISCARDED)
+
+    def finish(self) -> int:
+        """Take the dead ones for handled; return how many were dead.
+
+        Call it in the transaction of the effect and before it: whoever comes second waits for the
+        row, and then finds that it is dead no longer.
+        """
+        return self._leave_dead(
+            status=InboxStatus.DONE,
+            attempts=models.F("attempts") + 1,
+            last_error="",
+            key=None,
+            value=None,
+            headers=[],
+        )
+
+    def fail_again(self, error: str) -> int:
+        """Put down one more try of the dead ones and why it failed; they stay dead."""
+        return self._leave_dead(attempts=models.F("attempts") + 1, last_error=error)
+
+    def _leave_dead(self, **values: object) -> int:
+        return self.dead().update(updated_at=timezone.now(), **values)
+
     def groups(self) -> list[str]:
         """Return every group that has a record, sorted."""
         return distinct_values(self, "group")
@@ -175,18 +218,15 @@ class InboxRecord(models.Model):
 
     def retry(self) -> bool:
         """Hand a dead message to its group's consumer again; return whether it was dead."""
-        return self._leave_dead(status=InboxStatus.PARKED, available_at=timezone.now())
+        return self._changed(self._row().retry())
 
     def discard(self) -> bool:
         """Give a dead message up; return whether it was dead."""
-        return self._leave_dead(status=InboxStatus.DISCARDED)
+        return self._changed(self._row().discard())
 
-    def _leave_dead(self, **values: object) -> bool:
-        rows = (
-            type(self)
-            .objects.using(self._state.db or "default")
-            .filter(pk=self.pk, status=InboxStatus.DEAD)
-        )
-        changed = rows.update(updated_at=timezone.now(), **values)
+    def _row(self) -> InboxRecordQuerySet:
+        return type(self).objects.using(self._state.db or "default").filter(pk=self.pk)
+
+    def _changed(self, rows: int) -> bool:
         self.refresh_from_db()
-        return bool(changed)
+        return bool(rows)

@@ -9,6 +9,7 @@ from datetime import datetime
 from ..broker.admin import TopicAdmin
 from ..conf import settings
 from ..errors import BrokerError
+from ..readable import counted
 from .backlog_report import BacklogReport, Lease
 from .sessions import Session, Sessions
 
@@ -166,11 +167,6 @@ def _session(session: Session) -> Finding:
         f"{blocks}{writes} Its statement: {session.query or 'unknown'}",
         f"Commit or end what runs it, or: SELECT pg_terminate_backend({session.pid});",
     )
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 event", "2,000 events"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def ranges(numbers: list[int]) -> str:

@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from kafka_integration.admin import display
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-
-
-@pytest.mark.parametrize(
-    ("ago", "text"),
-    [
-        (timedelta(seconds=-3), "0 s"),
-        (timedelta(seconds=59), "59 s"),
-        (timedelta(seconds=60), "1 min"),
-        (timedelta(minutes=59, seconds=59), "59 min"),
-        (timedelta(hours=1), "1 h"),
-        (timedelta(hours=47, minutes=59), "47 h"),
-        (timedelta(hours=48), "2 d"),
-    ],
-)
-def test_age_has_one_unit(ago: timedelta, text: str) -> None:
-    assert display.age(NOON - ago, NOON) == text
 
 
 def shown(data: bytes) -> str:
@@ -70,13 +51,6 @@ def test_long_payload_is_cut() -> None:
     page = display.pretty(b"x" * 1_000_000)
     assert "1,000,000 bytes" in page
     assert len(page) < 101_000
-
-
-@pytest.mark.parametrize(
-    ("key", "text"), [(None, "-"), (b"k\xc3\xa4", "kä"), (b"\xff", "0xff"), (memoryview(b"k"), "k")]
-)
-def test_key_is_text_or_hexadecimal(key: bytes | memoryview | None, text: str) -> None:
-    assert display.key_text(key) == text
 
 
 def test_place_may_break_after_dots_only() -> None:

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection, transaction
 from django.test import Client
 
-from kafka_integration.models import (
-    InboxStatus,
-)
+from kafka_integration import Event, EventData
+from kafka_integration.events.registry import Handler, Registry, registry
+from kafka_integration.models import InboxRecord, InboxStatus
+from tests.sample.models import Effect
 
 from .site import (
     RECORDS,
+    TOPIC,
     act,
     listed,
     make_record,
     messages,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+
+class CampaignCreated(EventData):
+    name: str
+
+
+def take(event: Event[CampaignCreated]) -> None:
+    """Leave an effect, and fail if the campaign is to fail."""
+    Effect.objects.create(lane="", number=1, event_id=event.id)
+    transaction.on_commit(lambda: None)
+    if event.data.name == "bad":
+        raise ValueError("<still> broken")
+
+
+@pytest.fixture(autouse=True)
+def declared() -> Iterator[Registry]:
+    """Groups whose handler is :func:`take`."""
+    with registry.isolated() as empty:
+        empty.handlers += [Handler(TOPIC, CampaignCreated, group, take) for group in "abg"]
+        yield empty
 
 
 def test_record_page_shows_payload_headers_and_error(boss: Client) -> None:
@@ -53,9 +80,13 @@ def test_record_filters_and_search(boss: Client) -> None:
     assert listed(boss.get(RECORDS, {"q": wanted.event_id})) == {wanted, other}
 
 
-def test_record_retry(boss: Client) -> None:
+def test_record_retry_asks_first(boss: Client) -> None:
     dead, done = make_record(InboxStatus.DEAD), make_record(InboxStatus.DONE)
-    response = act(boss, RECORDS, "retry", [dead, done])
+    page = act(boss, RECORDS, "retry", [dead, done]).content.decode()
+    assert "Other groups do not hear of it." in page
+    dead.refresh_from_db()
+    assert (dead.status, LogEntry.objects.count()) == (InboxStatus.DEAD, 0)
+    response = act(boss, RECORDS, "retry", [dead, done], confirmed="yes")
     dead.refresh_from_db()
     assert dead.status == InboxStatus.PARKED
     assert messages(response) == [
@@ -67,7 +98,7 @@ def test_record_retry(boss: Client) -> None:
 
 def test_a_retry_names_the_consumer_of_each_group(boss: Client) -> None:
     records = [make_record(InboxStatus.DEAD, group=group) for group in ("b", "a", "b")]
-    assert messages(act(boss, RECORDS, "retry", records)) == [
+    assert messages(act(boss, RECORDS, "retry", records, confirmed="yes")) == [
         "1 inbox record will be tried again by kafka_consume --group a.",
         "2 inbox records will be tried again by kafka_consume --group b.",
     ]
@@ -101,3 +132,82 @@ def test_record_discard_asks_and_then_gives_up(boss: Client) -> None:
         "1 inbox record not discarded: 1 already waiting for the consumer.",
     ]
     assert LogEntry.objects.get().object_id == str(dead.pk)
+
+
+def test_a_retry_in_a_group_that_nobody_handles_is_refused(boss: Client) -> None:
+    record = make_record(InboxStatus.DEAD, group="gone")
+    assert messages(act(boss, RECORDS, "retry", [record], confirmed="yes")) == [
+        "1 inbox record not retried: 1 in a group that this project has no handler of."
+    ]
+    record.refresh_from_db()
+    assert record.status == InboxStatus.DEAD
+
+
+def values(record: InboxRecord) -> dict[str, Any]:
+    return dict(InboxRecord.objects.filter(pk=record.pk).values().get())
+
+
+def test_a_dry_run_shows_how_each_would_go_and_leaves_only_audit_lines(boss: Client) -> None:
+    good = make_record(value=b'{"name": "good"}')
+    bad = make_record(value=b'{"name": "bad"}')
+    before = [values(good), values(bad)]
+    page = act(boss, RECORDS, "dry_run", [good, bad]).content.decode()
+    assert page.count("would be handled</span>") == 1
+    assert page.count("would fail again</span>") == 1
+    assert "ValueError: &lt;still&gt; broken" in page
+    assert "Traceback" in page
+    assert "1 <code>on_commit</code> hook registered" in page
+    assert [values(good), values(bad)] == before
+    assert not Effect.objects.exists()
+    lines = {entry.object_id: entry.get_change_message() for entry in LogEntry.objects.all()}
+    assert lines[str(good.pk)] == "Dry run: would be handled."
+    assert lines[str(bad.pk)].startswith("Dry run: would fail again. ValueError")
+
+
+def test_what_would_be_handled_can_be_retried_from_there(boss: Client) -> None:
+    good, bad = make_record(value=b'{"name": "good"}'), make_record(value=b'{"name": "bad"}')
+    page = act(boss, RECORDS, "dry_run", [good, bad]).content.decode()
+    assert 'name="action" value="retry"' in page
+    assert f'name="_selected_action" value="{good.pk}"' in page
+    assert f'name="_selected_action" value="{bad.pk}"' not in page
+
+
+def test_a_dry_run_takes_no_more_than_a_browser_waits_for(boss: Client) -> None:
+    records = [make_record(value=b'{"name": "good"}') for _ in range(21)]
+    [text] = messages(act(boss, RECORDS, "dry_run", records))
+    assert "at most 20" in text
+    assert not LogEntry.objects.exists()
+
+
+def test_a_dry_run_works_where_a_request_is_a_transaction(
+    boss: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    good = make_record(value=b'{"name": "good"}')
+    assert b"would be handled</span>" in act(boss, RECORDS, "dry_run", [good]).content
+    assert LogEntry.objects.count() == 1
+    assert not Effect.objects.exists()
+
+
+def test_the_page_of_a_record_has_a_button_for_what_can_be_done(
+    boss: Client, staff: Callable[..., Client]
+) -> None:
+    dead, done = make_record(InboxStatus.DEAD), make_record(InboxStatus.DONE)
+    parked = make_record(InboxStatus.PARKED)
+
+    def buttons(browser: Client, record: InboxRecord) -> list[str]:
+        page = browser.get(f"{RECORDS}{record.pk}/change/").content.decode()
+        return re.findall(r'name="action" value="(\w+)"', page)
+
+    assert buttons(boss, dead) == ["dry_run", "retry", "discard"]
+    assert buttons(boss, parked) == ["dry_run"]
+    assert buttons(boss, done) == []
+    assert buttons(staff("view_inboxrecord", "discard_inboxrecord"), dead) == ["discard"]
+
+
+def test_a_dry_run_needs_the_permission_to_retry(staff: Callable[..., Client]) -> None:
+    record = make_record(value=b'{"name": "good"}')
+    browser = staff("view_inboxrecord", "discard_inboxrecord")
+    response = act(browser, RECORDS, "dry_run", [record])
+    assert "would be handled" not in response.content.decode()
+    assert not LogEntry.objects.exists()
