@@ -46,6 +46,11 @@ class Member:
         """Its present process."""
         return self.process.pid if self.process else 0
 
+    @property
+    def alive(self) -> bool:
+        """Whether its present process runs."""
+        return self.process is not None and self.process.poll() is None
+
     def send(self, signum: Signals) -> None:
         """Send a signal; the end that it leads to is then no surprise."""
         if self.process is None:
