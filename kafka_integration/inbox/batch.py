@@ -13,7 +13,8 @@ from ..events.registry import Handler
 from .dispatch import Outcome, choose, read
 from .hooks import refusing_hooks
 from .insertion import most_at_once
-from .store import Identity, parked_of, record_all_done
+from .parked_records import parked_of
+from .store import Identity, record_all_done
 
 _WHO = "A handler that shares its transaction"
 

@@ -24,7 +24,8 @@ from ..events.failures import RecordsFailed
 from ..events.registry import Handler
 from ..events.serialisation import decode
 from .hooks import refusing_hooks
-from .store import Identity, parked_of, record_done
+from .parked_records import parked_of
+from .store import Identity, record_done
 
 log = logging.getLogger(__name__)
 

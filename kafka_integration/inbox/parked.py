@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Hashable, Sequence
-from datetime import timedelta
-from math import inf
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,11 +18,11 @@ from .careful import ProcessesDied
 from .dead_letters import Failure
 from .dispatch import Outcome, call, choose, read
 from .job import Bury, Done, Job, Verdict
+from .parked_failures import ParkedFailures, parked_lane
+from .parked_records import record_parked
 from .parked_rows import ParkedRows, is_ready
-from .policy import handler_for, is_database_outage, policy_of
-from .retry import Decision, GiveUp, Ignore, SoFar, decide
-from .store import Identity, record_parked, storable
-from .trace import described, worth_showing
+from .policy import is_database_outage
+from .store import Identity, storable
 from .waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -62,7 +60,7 @@ class ParkedTries:
         self._rows = rows
         self._waiting = waiting
         self._stopped = stopped
-        self._random = random
+        self._failures = ParkedFailures(group, handlers, rows, waiting, random)
         self._begun: set[tuple[str | None, int]] = set()
         """Records whose try began in this process and came to no end, as in an outage."""
 
@@ -104,7 +102,7 @@ class ParkedTries:
             RecordLocked: another consumer is at it.
             DatabaseError: the database is away; nothing is counted.
         """
-        lane = _lane_of(job)
+        lane = parked_lane(job)
         deadline = time.monotonic() + _AT_A_STRETCH
         while True:
             version = self._waiting.version(lane)
@@ -132,8 +130,8 @@ class ParkedTries:
             available_at=None,
             key_hash=None,
         )
-        self._waiting.less(_lane_of(job))
-        self._waiting.go_on(_lane_of(job), record.outline(), time.monotonic())
+        self._waiting.less(parked_lane(job))
+        self._waiting.go_on(parked_lane(job), record.outline(), time.monotonic())
 
     def _next(self, job: Job) -> InboxRecord | None:
         if job.parked is None or job.parked.pk is None:
@@ -161,14 +159,14 @@ class ParkedTries:
         with transaction.atomic(using=record._state.db):
             locked = self._rows.lock(record)
         if locked is not None:  # nobody who lives is at it
-            self._give_up(job, record, ProcessesDied(starts), "processes-died", starts)
+            self._failures.give_up(job, record, ProcessesDied(starts), "processes-died", starts)
         return False
 
     def _put_off(self, job: Job, record: InboxRecord) -> None:
         due = time.monotonic()
         if record.available_at is not None:
             due += max(0.0, (record.available_at - timezone.now()).total_seconds())
-        self._waiting.go_on(_lane_of(job), record.outline(), due)
+        self._waiting.go_on(parked_lane(job), record.outline(), due)
 
     def _run(self, job: Job, record: InboxRecord) -> None:
         """Try a record once and put down what came of it."""
@@ -184,14 +182,14 @@ class ParkedTries:
             if not committed and is_database_outage(error):
                 raise
             if not committed:
-                self._failed(job, record, error)
+                self._failures.settle(job, record, error)
                 return
             log.exception(
                 "An on_commit hook failed for %s, which was parked. The effect is committed; this "
                 "hook and those after it will not run again.",
                 record.place(),
             )
-        self._finished(job, record, Outcome.HANDLED)
+        self._failures.finished(job, record, Outcome.HANDLED)
 
     def _handle(self, record: InboxRecord, committed: list[bool]) -> bool:
         using = record._state.db or "default"
@@ -212,90 +210,9 @@ class ParkedTries:
             locked.finish()
         return True
 
-    def _failed(self, job: Job, record: InboxRecord, error: Exception) -> None:
-        if record.key_hash is None:
-            self._dead_again(job, record, error)
-            return
-        decision = self._decide(record, error)
-        if isinstance(decision, GiveUp):
-            self._give_up(job, record, error, decision.reason, 1)
-        elif isinstance(decision, Ignore):
-            self._tell(record, error, "and is ignored")
-            record.last_error = _text(error)
-            if self._rows.change(record, **record.finished()):
-                self._finished(job, record, Outcome.IGNORED)
-        else:
-            self._tell(record, error, f"again in {decision.pause:.1f} s")
-            self._park_again(job, record, error, decision.pause)
-
-    def _give_up(
-        self, job: Job, record: InboxRecord, error: Exception, reason: str, tries: int
-    ) -> None:
-        if record.key_hash is None:
-            self._dead_again(job, record, error)
-            return
-        job.failure = Failure(self._group, reason, record.attempts + tries, error)
-        self._tell(record, error, "for good", last=True)
-
-    def _decide(self, record: InboxRecord, error: Exception) -> Decision:
-        tried_at = record.tried_at or timezone.now()
-        age = (timezone.now() - tried_at).total_seconds()
-        so_far = SoFar(record.attempts + 1, waited=inf, age=age)
-        policy = policy_of(handler_for(record.message(), self._handlers))
-        return decide(policy, so_far, error, self._random)
-
-    def _park_again(self, job: Job, record: InboxRecord, error: Exception, seconds: float) -> None:
-        attempts, now = record.attempts + 1, timezone.now()
-        record.last_error = _text(error)
-        record.available_at = now + timedelta(seconds=seconds)
-        self._rows.change(
-            record,
-            attempts=attempts,
-            last_error=record.last_error,
-            available_at=record.available_at,
-            tried_at=record.tried_at or now,
-        )
-        job.ran.append((record, Outcome.PARKED))
-
-    def _dead_again(self, job: Job, record: InboxRecord, error: Exception) -> None:
-        self._tell(record, error, "on demand", last=True)
-        record.last_error = _text(error)
-        self._rows.change(
-            record,
-            status=InboxStatus.DEAD,
-            attempts=record.attempts + 1,
-            last_error=record.last_error,
-            available_at=None,
-        )
-        job.ran.append((record, Outcome.DEAD))
-
-    def _finished(self, job: Job, record: InboxRecord, outcome: Outcome) -> None:
-        job.ran.append((record, outcome))
-        self._waiting.less(_lane_of(job))
-
-    def _tell(
-        self, record: InboxRecord, error: Exception, what: str, *, last: bool = False
-    ) -> None:
-        log.warning(
-            "Group %s: a new try of %s, which was parked, failed %s: %s",
-            record.group,
-            record.place(),
-            what,
-            described(error),
-            exc_info=worth_showing(error) if last else None,
-        )
-
 
 _PARKED = Done(Outcome.PARKED)
 
 
-def _lane_of(job: Job) -> Hashable:
-    return job.lane if job.parked is None else job.parked.lane
-
-
 def _name(record: InboxRecord) -> tuple[str | None, int]:
     return record._state.db, record.pk
-
-
-def _text(error: Exception) -> str:
-    return storable(described(error))

@@ -14,8 +14,9 @@ from ..errors import MessageError
 from ..events.registry import Handler
 from .dispatch import Outcome, choose
 from .job import Again, Done, Job, Verdict
+from .parked_records import parked_of, record_ignored, record_parked
 from .policy import handler_for
-from .store import Identity, parked_of, record_ignored, record_parked, storable
+from .store import Identity, storable
 from .trace import described
 from .waiting import Waiting
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 
 from django.db import OperationalError, connections
@@ -15,7 +14,6 @@ from django.db.backends.utils import CursorWrapper
 from ..errors import RecordLocked
 from ..events.envelope import Message, headers_to_json
 from ..models import InboxRecord, InboxStatus
-from ..models.inbox import key_hash
 from . import insertion
 
 LOCK_SECONDS = 5.0
@@ -76,7 +74,7 @@ def record_done(
     Raises:
         RecordLocked: another transaction has been at it for more than five seconds.
     """
-    record = _record(who, message, InboxStatus.DONE, handler, attempts)
+    record = new_record(who, message, InboxStatus.DONE, handler, attempts)
     connection = connections[using]
     with connection.cursor() as cursor, _bounded_wait(connection, cursor, record):
         return _insert(connection, cursor, record)
@@ -102,7 +100,7 @@ def record_all_done(
     """
     first = {who: (message, handler) for who, message, handler in reversed(wanted)}
     ordered = sorted(first, key=lambda who: (who.group, who.source, who.event_id))
-    record = _record(ordered[0], first[ordered[0]][0], InboxStatus.DONE, "", 1)
+    record = new_record(ordered[0], first[ordered[0]][0], InboxStatus.DONE, "", 1)
     rows = [_row(who, *first[who]) for who in ordered]
     connection = connections[using]
     most = insertion.most_at_once(connection)
@@ -123,72 +121,16 @@ def record_dead(
     Returns:
         Whether the group had no record of it yet; an older record is left as it is.
     """
-    record = _record_with_bytes(who, message, InboxStatus.DEAD, handler, attempts)
+    record = with_bytes(who, message, InboxStatus.DEAD, handler, attempts)
     record.last_error = storable(error)
+    return add(record, using)
+
+
+def add(record: InboxRecord, using: str) -> bool:
+    """Insert a record; return whether the group had none of that identity yet."""
     connection = connections[using]
     with connection.cursor() as cursor:
         return _insert(connection, cursor, record)
-
-
-def record_parked(
-    who: Identity,
-    message: Message,
-    *,
-    using: str,
-    handler: str,
-    attempts: int = 0,
-    error: str = "",
-    available_at: datetime | None = None,
-    tried_at: datetime | None = None,
-    starts: int = 0,
-) -> bool:
-    """Record that ``message`` waits, with its bytes, and that later ones of its key wait behind it.
-
-    Args:
-        attempts: how often it was tried.
-        error: why the last try failed.
-        available_at: when it may be tried; None if it only waits for those before it.
-        tried_at: when its first try failed.
-        starts: 1 if a try is about to begin.
-
-    Returns:
-        Whether the group had no record of it yet; an older record is left as it is.
-    """
-    record = _record_with_bytes(who, message, InboxStatus.PARKED, handler, attempts)
-    record.last_error = storable(error)
-    record.available_at, record.tried_at = available_at, tried_at
-    record.key_hash, record.starts = key_hash(message.key), starts
-    connection = connections[using]
-    with connection.cursor() as cursor:
-        return _insert(connection, cursor, record)
-
-
-def record_ignored(
-    who: Identity, message: Message, *, using: str, handler: str, attempts: int, error: str
-) -> bool:
-    """Record that ``message`` counts as dealt with though its handler failed, and why it does.
-
-    Returns:
-        Whether the group had no record of it yet; an older record is left as it is.
-    """
-    record = _record(who, message, InboxStatus.DONE, handler, attempts)
-    record.last_error = storable(error)
-    connection = connections[using]
-    with connection.cursor() as cursor:
-        return _insert(connection, cursor, record)
-
-
-def parked_of(known: Collection[Identity], using: str) -> set[Identity]:
-    """Return those messages that are parked, so that the later ones of their keys must wait."""
-    if not known:
-        return set()
-    rows = InboxRecord.objects.using(using).holding(next(iter(known)).group)
-    found = rows.filter(event_id__in={who.event_id for who in known})
-    return {
-        who
-        for row in found.values_list("group", "source", "event_id")
-        if (who := Identity(*row)) in known
-    }
 
 
 def is_recorded(who: Identity, using: str) -> bool:
@@ -205,9 +147,10 @@ def storable(text: str) -> str:
     return text.replace("\x00", "�").encode("utf-8", "backslashreplace").decode()
 
 
-def _record(
+def new_record(
     who: Identity, message: Message, status: InboxStatus, handler: str, attempts: int
 ) -> InboxRecord:
+    """Return a new record without the message's bytes."""
     return InboxRecord(
         group=who.group,
         source=who.source,
@@ -222,10 +165,11 @@ def _record(
     )
 
 
-def _record_with_bytes(
+def with_bytes(
     who: Identity, message: Message, status: InboxStatus, handler: str, attempts: int
 ) -> InboxRecord:
-    record = _record(who, message, status, handler, attempts)
+    """Return a new record that keeps the message's key, value and headers."""
+    record = new_record(who, message, status, handler, attempts)
     record.key, record.value = message.key, message.value
     record.headers = headers_to_json(message.headers)
     return record

@@ -22,9 +22,10 @@ from kafka_integration.inbox.dispatch import Outcome
 from kafka_integration.inbox.job import Again, Bury, Done, Job, Parked
 from kafka_integration.inbox.order import lane_of
 from kafka_integration.inbox.parked import ParkedTries
+from kafka_integration.inbox.parked_records import record_parked
 from kafka_integration.inbox.parked_rows import ParkedRows
 from kafka_integration.inbox.settlement import Settler
-from kafka_integration.inbox.store import record_dead, record_parked
+from kafka_integration.inbox.store import record_dead
 from kafka_integration.inbox.waiting import Waiting
 from kafka_integration.models import InboxRecord, InboxStatus
 from tests.sample.models import Effect
