@@ -10,7 +10,7 @@ from django.db import OperationalError, transaction
 
 from kafka_integration import Event
 from kafka_integration.errors import UnknownGroup
-from kafka_integration.events.registry import Registry, registry
+from kafka_integration.events.registry import Handler, Registry, registry
 from kafka_integration.inbox.dispatch import Outcome, dispatch
 from kafka_integration.inbox.redrive import (
     discard,
@@ -25,8 +25,7 @@ from kafka_integration.step import Step
 from tests.sample.models import Effect
 
 from .letters import dead, effect, effects, fail
-from .messages import GROUP, handler, message, name_of
-from .test_parked import run
+from .messages import GROUP, TOPIC, Made, handler, message, name_of
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -68,18 +67,18 @@ def test_what_somebody_else_decided_about_meanwhile_is_left_alone() -> None:
 def test_a_redrive_acts_in_its_group_only_and_once() -> None:
     seen: list[str] = []
     registry.handlers.append(handler(effect))
-    registry.handlers.append(handler(lambda event: seen.append(event.id)))
+    registry.handlers.append(Handler(TOPIC, Made, "others", lambda event: seen.append(event.id)))
     record = dead(message(id="e1", source="s"))
-    for _ in range(2):
-        list(redrive(InboxRecord.objects.dead()))
-        while run(handler(effect)):
-            pass
+    assert list(redrive_here(InboxRecord.objects.dead())) == [Step(1, 0, 1.0)]
+    for again in (redrive, redrive_here):
+        assert list(again(InboxRecord.objects.dead())) == []
     assert effects() == 1
     assert Effect.objects.get().event_id == "e1"
     assert seen == []
     # Kafka delivers it once more, under the id that it kept.
-    again = dispatch(record.message(), [handler(effect)], name_of(record.message()), 1)
-    assert (again, effects()) == (Outcome.DUPLICATE, 1)
+    found = record.message()
+    delivered = dispatch(found, [handler(effect)], name_of(found), 1)
+    assert (delivered, effects()) == (Outcome.DUPLICATE, 1)
 
 
 def test_discarded_letters_are_never_handled() -> None:
@@ -110,7 +109,6 @@ class TestHere:
         assert (record.status, record.attempts, record.last_error) == (InboxStatus.DONE, 4, "")
         assert (record.key, record.value, record.headers) == (None, None, [])
         assert effects() == 1
-        assert run(handler(effect)) is None
 
     def test_what_fails_stays_dead_with_the_new_reason(self) -> None:
         registry.handlers.append(handler(fail))
