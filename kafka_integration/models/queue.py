@@ -29,10 +29,18 @@ def key_hash(topic: str, key: str) -> int:
 HANDED_OVER = "Handed over to Kafka, and no answer yet."
 """``last_error`` of a row while a relay tries whether it survives the event."""
 
+HANDED_OVER_TOGETHER = "Handed over to Kafka together with others, and no answer yet."
+"""``last_error`` of rows while a relay tries whether it survives several events at once."""
+
 
 def deaths(attempts: int, last_error: str) -> int:
     """Return how many relays handed a row over and brought no answer, by what the row says."""
     return attempts if last_error == HANDED_OVER else 0
+
+
+def is_accused(last_error: str) -> bool:
+    """Tell whether a relay handed a row over, alone or with others, and brought no answer."""
+    return last_error in (HANDED_OVER, HANDED_OVER_TOGETHER)
 
 
 class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
@@ -79,15 +87,23 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
         return near.annotate(event_topic=_topic()).filter(event_topic=topic)
 
     def block(self) -> int:
-        """Take the rows out of the relay's sight; return how many."""
-        return self.filter(blocked=False).update(blocked=True)
+        """Take the rows out of the relay's sight; return how many.
+
+        Those that were handed over with others are under suspicion no more: another one was held.
+        """
+        error = models.Case(
+            models.When(last_error=HANDED_OVER_TOGETHER, then=models.Value("")),
+            default=models.F("last_error"),
+            output_field=models.TextField(),
+        )
+        return self.filter(blocked=False).update(blocked=True, last_error=error)
 
     def unblock(self) -> int:
         """Put the rows back into the relay's sight; return how many."""
         return self.filter(blocked=True).update(blocked=False)
 
     def try_out(self) -> int:
-        """Write down that the rows' events are about to be handed over; return how many rows.
+        """Write down that a row's event is about to be handed over alone; return how many rows.
 
         ``attempts`` then counts the relays that did so and brought no answer, this one included.
         """
@@ -96,10 +112,22 @@ class OutboxQueueQuerySet(models.QuerySet["OutboxQueue"]):
         )
         return self.update(attempts=count, last_error=HANDED_OVER)
 
+    def try_out_together(self) -> int:
+        """Write down that the rows' events are about to be handed over; return how many rows.
+
+        Nothing is counted: if the relay dies, it is not known of which of them.
+        """
+        return self.exclude(last_error=HANDED_OVER).update(last_error=HANDED_OVER_TOGETHER)
+
     def survived(self) -> int:
-        """Take :meth:`try_out` back: whoever handed the events over did not die of it."""
-        tried = self.filter(last_error=HANDED_OVER)
-        return tried.update(attempts=models.F("attempts") - 1, last_error="")
+        """Take back that the rows were tried: whoever handed them over did not die of it."""
+        tried = self.filter(last_error__in=[HANDED_OVER, HANDED_OVER_TOGETHER])
+        alone = models.Case(
+            models.When(last_error=HANDED_OVER, then=models.F("attempts") - 1),
+            default=models.F("attempts"),
+            output_field=models.PositiveIntegerField(),
+        )
+        return tried.update(attempts=alone, last_error="")
 
     def count_attempt(self, reason: str) -> int:
         """Write down that an event was not taken; return how many rows there are."""

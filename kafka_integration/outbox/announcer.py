@@ -108,13 +108,14 @@ class Announcer:
 
     def _next_load(self, tenure: Tenure) -> Load:
         closed = self._gate.closed()
-        limit = 1 if tenure.on_trial else self._batch_size
+        limit = tenure.number if tenure.on_trial else self._batch_size
         known = read(self._using, [tenure.shard], limit, closed, _BATCH_BYTES)
         rows = [row for row in known if self._gate.lets_through(row.topic)]
         if tenure.one_topic:
             rows = [row for row in rows if row.topic == rows[0].topic]
+        rows = list(self._probation.narrow(tenure, rows))
         found = load(rows, self._precheck.refusals(rows) | tenure.refusals)
-        return self._probation.verdict(tenure, found) if tenure.on_trial else found
+        return self._probation.verdict(tenure, found)
 
     def _close(self, tenures: Iterable[Tenure]) -> None:
         """Close the manifests of batches that were dropped and that no other takes the place of."""

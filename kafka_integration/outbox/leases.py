@@ -157,7 +157,7 @@ class Leases:
     def suspected(self) -> list[int]:
         """Return the shards of ours that may hold an event that kills: two deaths are no accident.
 
-        Their rows must go one by one.
+        Little of them must go at a time, marked before it does.
         """
         return [shard for shard, count in self.crashes().items() if count >= _DEATHS]
 

@@ -1,22 +1,24 @@
-"""Finds the event that kills an exactly-once relay: the suspected shards take turns, row by row.
+"""Finds the event that kills an exactly-once relay: the suspected shards take turns, few rows each.
 
-What :mod:`~kafka_integration.outbox.suspicion` is to a relay without transactions. The mark of a
-row is written with the manifest of its Kafka transaction.
+What :mod:`~kafka_integration.outbox.suspicion` is to a relay without transactions. The marks of
+rows are written with the manifest of their Kafka transaction.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from django.db import transaction
 
 from ..conf import settings
 from ..errors import RelaysDied
 from ..models import OutboxQueue
-from ..models.queue import OutboxQueueQuerySet, deaths
+from ..models.queue import OutboxQueueQuerySet, deaths, is_accused
 from .leases import Leases
 from .load import Load
+from .scan import QueueRow
 from .tenure import Stage, Tenure
 from .tenures import Tenures
 
@@ -62,14 +64,26 @@ class Probation:
         acquitted = [tenure for tenure in tenures if tenure.on_trial]
         self._leases.forgive([tenure.shard for tenure in acquitted])
         for tenure in acquitted:
-            tenure.on_trial, tenure.accused = False, 0
+            tenure.on_trial, tenure.accused, tenure.number = False, 0, 1
+
+    def narrow(self, tenure: Tenure, rows: Sequence[QueueRow]) -> Sequence[QueueRow]:
+        """Return which rows of a suspected shard are tried at once: the first ones of ``rows``.
+
+        A row that a relay handed over and brought no answer, alone or with others, goes alone.
+        """
+        if rows and rows[0].position > tenure.accused:
+            self.acquit([tenure])
+        if not tenure.on_trial:
+            return rows
+        seen = self._queue([row.position for row in rows]).values_list("pk", "last_error")
+        alone = {position for position, last_error in seen if is_accused(last_error)}
+        if rows and rows[0].position in alone:
+            return rows[:1]
+        return list(takewhile(lambda row: row.position not in alone, rows))
 
     def verdict(self, tenure: Tenure, found: Load) -> Load:
         """Return the load of a suspected shard: what was found, or that relays died of it."""
-        if not found.rows:
-            return found
-        if found.rows[0].position > tenure.accused:
-            self.acquit([tenure])
+        if not tenure.on_trial or len(found.rows) != 1:
             return found
         [row] = found.rows
         seen = self._queue([row.position])
@@ -80,9 +94,13 @@ class Probation:
 
     def mark(self, tenures: Sequence[Tenure], loads: Mapping[int, Load]) -> None:
         """Write down, in the open transaction, which rows are about to be handed over."""
-        tried = [loads[tenure.shard] for tenure in tenures if tenure.on_trial]
-        if tried:
-            self._queue([row.position for found in tried for row in found.rows]).try_out()
+        for tenure in tenures:
+            if tenure.on_trial:
+                rows = self._queue([row.position for row in loads[tenure.shard].rows])
+                if len(loads[tenure.shard].rows) == 1:
+                    rows.try_out()
+                else:
+                    rows.try_out_together()
 
     def _is_accused(self, tenure: Tenure) -> bool:
         """Tell whether a shard had a batch under way when its owner died; else it is acquitted.

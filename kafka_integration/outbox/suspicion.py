@@ -2,21 +2,24 @@
 
 A relay that dies says nothing. But its leases run out, where they are given up in a clean end, and
 whoever takes a shard from a dead owner counts that until something of the shard is recorded. Two
-such deaths in a row are no accident: then the shard's rows go one by one, and before a row's value
-is even read it is written down that it is about to be handed over. A row of which several relays
-did so and brought no answer is held.
+such deaths in a row are no accident: then little of the shard goes at a time, and before the values
+are even read it is written down what is about to be handed over. It begins with one row, and after
+each group that is survived the next is twice as large. If the relay dies of a group, the next one
+takes its rows one by one. A row that several relays handed over alone, and brought no answer, is
+held.
 
 Relays that are killed from outside, even often, hold nothing: a row is marked only while it is on
-its way, no row is marked while others are on theirs, and the mark is taken back once the hand-over
-is survived, though Kafka may not answer for hours.
+its way, nothing but what is marked is on its way, and the mark is taken back once the hand-over is
+survived, though Kafka may not answer for hours.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -24,10 +27,11 @@ from ..broker.producer import EventProducer
 from ..conf import settings
 from ..errors import RelaysDied
 from ..models import OutboxQueue
-from ..models.queue import OutboxQueueQuerySet, deaths
+from ..models.queue import OutboxQueueQuerySet, deaths, is_accused
 from .batch import Batch
 from .scan import COLUMNS, QueueRow, put_out_of_sight
 from .sender import CarefulSender
+from .tenure import MOST_TOGETHER
 from .watch import DATABASE_ERRORS, Watch
 
 log = logging.getLogger(__name__)
@@ -37,7 +41,7 @@ _SURVIVED = 3.0
 
 
 class Suspect(NamedTuple):
-    """The next row of the shards that are suspected, without its value.
+    """A row of the shards that are suspected, without its value.
 
     Args:
         row: as much as is known of it.
@@ -50,8 +54,13 @@ class Suspect(NamedTuple):
 
     @property
     def deaths(self) -> int:
-        """How many relays handed it over and brought no answer."""
+        """How many relays handed it over alone and brought no answer."""
         return deaths(self.attempts, self.last_error)
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether a relay handed it over, alone or with others, and brought no answer."""
+        return is_accused(self.last_error)
 
 
 class Suspicion:
@@ -67,8 +76,9 @@ class Suspicion:
         self._leases = watch.leases
         self._most = most
         self._left = most
+        self._number = 1
         self._sender = CarefulSender(self._outlive)
-        self._under_way: QueueRow | None = None
+        self._under_way: Sequence[QueueRow] = ()
 
     def shards(self) -> list[int]:
         """Return the shards that are suspected; a relay must not send them in any other way."""
@@ -85,7 +95,7 @@ class Suspicion:
         closed: Callable[[], Sequence[str]],
         complete: Callable[[Batch, CarefulSender], int],
     ) -> int:
-        """Send rows of suspected shards, one by one, for a fifth of a second.
+        """Send rows of suspected shards, few at a time, for a fifth of a second.
 
         Nothing else of ours may be under way.
 
@@ -100,13 +110,16 @@ class Suspicion:
         out, deadline = 0, time.monotonic() + _SECONDS
         while (shards := self.shards()) and self._watch.holds():
             self._take_back()  # if the database failed us in the midst of it
-            suspect = self._next(shards, closed())
-            if suspect is None or self._left <= 0:
+            suspects = self._next(shards, closed())
+            if not suspects:
                 self._forgive(shards)
-            elif suspect.row.is_held:
-                put_out_of_sight(self._watch.using, [suspect.row])
-            elif lets_through([suspect.row]):
-                out += self._try(suspect, complete)
+            elif suspects[0].row.is_held:
+                held = [suspect.row for suspect in suspects if suspect.row.is_held]
+                put_out_of_sight(self._watch.using, held)
+            else:
+                group = together(suspects)
+                passed = lets_through([suspect.row for suspect in group])
+                out += self._try([suspect for suspect in group if suspect.row in passed], complete)
             if time.monotonic() > deadline or self._watch.stopping.is_set():
                 break
         return out
@@ -121,56 +134,64 @@ class Suspicion:
     def discard(self) -> None:
         """Withdraw what is under way."""
         self._sender.discard_producer()
-        self._left = self._most
+        self._left, self._number = self._most, 1
 
-    def _next(self, shards: Sequence[int], closed: Sequence[str]) -> Suspect | None:
+    def _next(self, shards: Sequence[int], closed: Sequence[str]) -> list[Suspect]:
         queue = OutboxQueue.objects.using(self._watch.using).in_shards(shards).sendable()
         if closed:
             queue = queue.outside(closed)
         names = [name for name in COLUMNS if name not in ("event__value", "event__headers")]
-        found = queue.with_hold().values(*names, "attempts", "last_error").first()
-        if found is None:
-            return None
-        rest = {"event__value": b"", "event__headers": {}}
-        row = QueueRow._make((found | rest)[name] for name in COLUMNS)
-        return Suspect(row, found["attempts"], found["last_error"])
+        values = queue.with_hold().values(*names, "attempts", "last_error")
+        return [_suspect(found) for found in values[: max(0, min(self._number, self._left))]]
 
-    def _try(self, suspect: Suspect, complete: Callable[[Batch, CarefulSender], int]) -> int:
-        if suspect.deaths >= max(1, settings.relay_crashes):
-            error = RelaysDied(suspect.row.topic, suspect.deaths)
-            return complete(Batch([suspect.row], failed=[(suspect.row, error)]), self._sender)
-        self._left -= 1
-        if not self._change(suspect.row, OutboxQueueQuerySet.try_out):
+    def _try(
+        self, group: Sequence[Suspect], complete: Callable[[Batch, CarefulSender], int]
+    ) -> int:
+        if not group:
             return 0
-        self._under_way = suspect.row
-        out = complete(Batch(self._read(suspect.row)), self._sender)
-        if out:
-            self._under_way = None
+        rows = [suspect.row for suspect in group]
+        if group[0].deaths >= max(1, settings.relay_crashes):
+            error = RelaysDied(rows[0].topic, group[0].deaths)
+            return complete(Batch(rows[:1], failed=[(rows[0], error)]), self._sender)
+        self._left -= len(rows)
+        alone = len(rows) == 1
+        mark = OutboxQueueQuerySet.try_out if alone else OutboxQueueQuerySet.try_out_together
+        if not self._change(rows, mark):
+            return 0
+        self._under_way = rows
+        out = complete(Batch(self._read(rows)), self._sender)
+        if out == len(rows):
+            self._under_way = ()
+            self._number = min(self._number * 2, MOST_TOGETHER)
         self._take_back()
         return out
 
     def _take_back(self) -> None:
-        """Take the mark back of what was under way and is not recorded: we live."""
+        """Take the marks back of what was under way and is not recorded: we live."""
         if self._under_way:
             self._change(self._under_way, OutboxQueueQuerySet.survived)
-        self._under_way = None
+        self._under_way = ()
 
-    def _read(self, row: QueueRow) -> list[QueueRow]:
-        found = OutboxQueue.objects.using(self._watch.using).filter(pk=row.position)
-        rows = [QueueRow._make(values) for values in found.with_hold().values_list(*COLUMNS)]
-        return [found for found in rows if not found.is_held]
+    def _read(self, rows: Sequence[QueueRow]) -> list[QueueRow]:
+        queue = OutboxQueue.objects.using(self._watch.using)
+        found = queue.filter(pk__in=[row.position for row in rows]).order_by("position")
+        known = [QueueRow._make(values) for values in found.with_hold().values_list(*COLUMNS)]
+        return [row for row in known if not row.is_held]
 
-    def _change(self, row: QueueRow, change: Callable[[OutboxQueueQuerySet], int]) -> bool:
-        """Change a row, if its shard is ours still; return whether it was there."""
+    def _change(
+        self, rows: Sequence[QueueRow], change: Callable[[OutboxQueueQuerySet], int]
+    ) -> bool:
+        """Change rows, if their shards are ours still; return whether any was there."""
         using = self._watch.using
         with transaction.atomic(using=using):
-            if row.shard not in self._leases.lock():
+            if {row.shard for row in rows} - set(self._leases.lock()):
                 return False
-            return change(OutboxQueue.objects.using(using).filter(pk=row.position)) > 0
+            positions = [row.position for row in rows]
+            return change(OutboxQueue.objects.using(using).filter(pk__in=positions)) > 0
 
     def _forgive(self, shards: Sequence[int]) -> None:
         self._leases.forgive(shards)
-        self._left = self._most
+        self._left, self._number = self._most, 1
 
     def _outlive(self, producer: EventProducer) -> bool:
         """Wait for an answer; if it takes long, the hand-over at least was survived."""
@@ -181,3 +202,21 @@ class Suspicion:
                 self._watch.require_passing(error)
                 log.warning("An event keeps the mark that it is under way: %s", error)
         return self._watch.await_answers(producer)
+
+
+def together(suspects: Sequence[Suspect]) -> list[Suspect]:
+    """Return those that are tried at once: the first ones up to one that must go alone, or waits.
+
+    Args:
+        suspects: at least one, in the order of sending; the first one's key is not held.
+    """
+    first, *rest = suspects
+    if first.goes_alone:
+        return [first]
+    return [first, *takewhile(lambda other: not (other.goes_alone or other.row.is_held), rest)]
+
+
+def _suspect(found: Mapping[str, Any]) -> Suspect:
+    known = {**found, "event__value": b"", "event__headers": {}}
+    row = QueueRow._make(known[name] for name in COLUMNS)
+    return Suspect(row, found["attempts"], found["last_error"])

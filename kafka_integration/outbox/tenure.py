@@ -40,6 +40,8 @@ _PATIENCE = 1.0
 _ABORT_SECONDS = 1.0
 _SINGLY_SECONDS = 10.0
 _PAUSES = (0.2, 5.0)
+MOST_TOGETHER = 64
+"""So many rows are tried at once at most: as many go one by one if a relay dies of them."""
 _PASSING = (BrokerUnavailable, ProducerFailed, TransactionFailed)
 
 
@@ -99,6 +101,7 @@ class Tenure:
         self.on_trial = False
         self.tried: list[int] = []
         self.accused = 0
+        self.number = 1
         self.narrowest: float = LARGEST_BATCH
         self._valid = valid
         self._withdrawn = Flag()
@@ -154,6 +157,7 @@ class Tenure:
         """Take it that a batch went out: forget earlier failures, and wear."""
         self._pause = 0.0
         self.one_topic = False
+        self.number = min(self.number * 2, MOST_TOGETHER) if self.on_trial else 1
         worn = self._producer is None or self._producer.worn
         if worn or (self.singly and time.monotonic() > self._singly_until):
             self.reopen(at_once=True)

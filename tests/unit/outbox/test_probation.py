@@ -10,7 +10,7 @@ import pytest
 
 from kafka_integration.errors import RelaysDied
 from kafka_integration.models import OutboxLease, OutboxManifest, OutboxQueue
-from kafka_integration.models.queue import HANDED_OVER
+from kafka_integration.models.queue import HANDED_OVER, HANDED_OVER_TOGETHER
 from kafka_integration.outbox.leases import Leases
 from kafka_integration.outbox.load import Load
 from kafka_integration.outbox.probation import Probation
@@ -152,8 +152,37 @@ def test_after_the_rows_that_were_under_way_all_is_well(queued: Queued) -> None:
     court = Court(rows[0].shard, accused=rows[0].position)
     court.turn()
     tenure = court.of(rows[0].shard)
-    court.probation.verdict(tenure, Load([rows[0]]))
+    assert court.probation.narrow(tenure, [rows[0]]) == [rows[0]]
     assert tenure.on_trial
-    court.probation.verdict(tenure, Load([rows[1]]))
+    assert court.probation.narrow(tenure, [rows[1]]) == [rows[1]]
     assert not tenure.on_trial
     assert court.leases.suspected() == []
+
+
+def test_what_a_relay_died_of_together_goes_one_by_one(queued: Queued) -> None:
+    rows = queued("a", "a", "a", "a")
+    court = Court(rows[0].shard)
+    court.turn()
+    tenure, probation = court.of(rows[0].shard), court.probation
+    assert probation.narrow(tenure, rows) == rows
+    probation.mark([tenure], {tenure.shard: Load(rows[1:3])})
+    marks = OutboxQueue.objects.order_by("position").values_list("attempts", "last_error")
+    assert list(marks) == [(0, ""), (0, HANDED_OVER_TOGETHER), (0, HANDED_OVER_TOGETHER), (0, "")]
+    assert probation.narrow(tenure, rows) == rows[:1]
+    assert probation.narrow(tenure, rows[1:]) == rows[1:2]
+    assert probation.narrow(tenure, rows[3:]) == rows[3:]
+
+
+def test_groups_grow_while_they_are_survived_and_the_shard_is_suspected(queued: Queued) -> None:
+    [row] = queued("a")
+    court = Court(row.shard)
+    court.turn()
+    tenure = court.of(row.shard)
+    sizes = []
+    for _ in range(8):
+        sizes.append(tenure.number)
+        tenure.went_well()
+    assert sizes == [1, 2, 4, 8, 16, 32, 64, 64]
+    court.probation.acquit([tenure])
+    tenure.went_well()
+    assert tenure.number == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from kafka_integration.errors import BrokerError, ProducerFailed
 from kafka_integration.models import OutboxHold, OutboxLease, OutboxQueue, OutboxRelay
-from kafka_integration.models.queue import HANDED_OVER
+from kafka_integration.models.queue import HANDED_OVER, HANDED_OVER_TOGETHER
 from kafka_integration.outbox import gate, watch
 from kafka_integration.outbox.leases import Leases
 from kafka_integration.outbox.relay import Relay
@@ -93,7 +93,7 @@ def test_an_event_that_kills_is_held_and_all_others_go(
     queued("a", "b")
     [deadly_row] = queued("a", value=b"deadly")
     queued("a", "b", "c")
-    for _ in range(5):
+    for _ in range(6):
         crash(monkeypatch)
         deadly._queue.clear()
     Relay().drain()
@@ -131,6 +131,26 @@ def test_relays_that_are_killed_from_outside_hold_nothing(
     Relay().drain()
     assert [key for key, _ in kafka.written] == ["a", "b", "a"]
     assert not OutboxHold.objects.exists()
+
+
+def test_those_that_a_relay_died_of_together_go_one_by_one_and_are_not_counted(
+    deadly: FakeKafka, queued: Queued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued("a", "b")
+    queued("c", value=b"deadly")
+    queued("d", "e")
+    suspect_all()
+    crash(monkeypatch)
+    deadly._queue.clear()
+    marks = OutboxQueue.objects.order_by("position").values_list("attempts", "last_error")
+    assert list(marks) == [(0, HANDED_OVER_TOGETHER)] * 2 + [(0, "")] * 2
+    crash(monkeypatch)
+    deadly._queue.clear()
+    assert list(marks.all()) == [(1, HANDED_OVER), (0, ""), (0, "")]
+    deadly.answer = lambda key, value: None
+    deadly.waits.clear()
+    Relay().drain()
+    assert [turn for turn in deadly.waits if turn] == [["c"], ["d", "e"]]
 
 
 def test_one_recorded_batch_ends_the_count(
@@ -194,10 +214,10 @@ def test_a_database_that_fails_in_its_midst_is_no_death(
     suspect_all()
     read, failures = Suspicion._read, iter([True] * 4)
 
-    def fail(suspicion: Suspicion, row: QueueRow) -> list[QueueRow]:
+    def fail(suspicion: Suspicion, rows: Sequence[QueueRow]) -> list[QueueRow]:
         if next(failures, False):
             raise OperationalError("database is locked")
-        return read(suspicion, row)
+        return read(suspicion, rows)
 
     monkeypatch.setattr(Suspicion, "_read", fail)
     Relay().drain()
@@ -240,7 +260,7 @@ def test_after_as_many_rows_as_a_relay_can_have_under_way_all_is_well(
     queued(*"abcdefghij")
     suspect_all()
     Relay(batch_size=2).drain()
-    assert [turn for turn in kafka.waits if turn] == [*map(list, "abcdefgh"), ["i", "j"]]
+    assert [turn for turn in kafka.waits if turn] == [*map(list, ("a", "bc", "defg", "h", "ij"))]
     assert not OutboxLease.objects.filter(crashes__gt=0).exists()
 
 
