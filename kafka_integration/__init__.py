@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .events.contract import EventData
     from .events.envelope import Event
     from .events.registry import handles, publishes
+    from .gateway.acceptance import accepts
     from .outbox.capture import publish
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ _HOMES = {
     "Event": "events.envelope",
     "handles": "events.registry",
     "publishes": "events.registry",
+    "accepts": "gateway.acceptance",
     "publish": "outbox.capture",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "EventData",
     "KafkaConsumerClient",
     "KafkaProducerClient",
+    "accepts",
     "becomes",
     "changed",
     "created",
