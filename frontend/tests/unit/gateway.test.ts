@@ -145,6 +145,22 @@ test("what waits outlives the page, keeps its key, and goes before what is new",
   expect(storage.length).toBe(0);
 });
 
+test("without a network too, what is new goes after what waits from before", async () => {
+  const storage = new MemoryStorage();
+  const before = producerOf({ storage, drainMs: 0 });
+  await before.connect();
+  await gateway.stop();
+  const told = expect(before.sendMessage(TOPIC, { n: 1 }, "k")).rejects.toMatchObject({});
+  await before.disconnect();
+  await told;
+  const after = producerOf({ storage });
+  await after.connect();
+  const sent = after.sendMessage(TOPIC, { n: 2 }, "k");
+  await gateway.start();
+  await sent;
+  expect(numbers()).toEqual([1, 2]);
+});
+
 test("events of before a reload that are refused are told to onRefused", async () => {
   const storage = new MemoryStorage();
   const before = producerOf({ storage, drainMs: 0 });
