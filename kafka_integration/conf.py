@@ -434,24 +434,28 @@ class Settings:
         environ.Env.int,
         100,
         "Most events that one request to the gateway may hold.",
+        least=1,
     )
     gateway_max_bytes = Setting[int](
         "KAFKA_GATEWAY_MAX_BYTES",
         environ.Env.int,
         1_000_000,
         "Largest body that the gateway reads.",
+        least=1,
     )
     gateway_events_per_minute = Setting[int](
         "KAFKA_GATEWAY_EVENTS_PER_MINUTE",
         environ.Env.int,
         600,
         "Events that one user or token may send in a minute; a request counts as one at least.",
+        least=1,
     )
     gateway_retention_days = Setting[float](
         "KAFKA_GATEWAY_RETENTION_DAYS",
         _number,
         14.0,
         "Days for which an idempotency key is remembered, before a purge forgets it.",
+        least=0,
     )
 
     @classmethod

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         openapi.add_argument("--base", default="/kafka", help="path of the gateway (/kafka)")
         purge = commands.add_parser("purge", help="Forget idempotency keys that are old.")
         purge.add_argument(
-            "--days", type=float, help="older than this (default: KAFKA_GATEWAY_RETENTION_DAYS)"
+            "--days", type=_days, help="older than this (default: KAFKA_GATEWAY_RETENTION_DAYS)"
         )
 
     def handle(self, *args: Any, subcommand: str, **options: Any) -> None:
@@ -39,3 +39,13 @@ def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", text):
         raise argparse.ArgumentTypeError("use 1 to 100 letters, digits, '.', '_' and '-'")
     return text
+
+
+def _days(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not found >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days; write it as in 14 or 0.5")
+    return found

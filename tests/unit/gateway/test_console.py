@@ -43,3 +43,6 @@ def test_old_keys_are_forgotten(db: None) -> None:
     assert "Forgot 2 " in run("purge")
     assert set(GatewayReceipt.objects.values_list("key", flat=True)) == {"1", "13"}
     assert "Forgot 1 " in run("purge", "--days", "10")
+    for wrong in ("-1", "nan", "soon"):
+        with pytest.raises(CommandError, match="no number of days"):
+            run("purge", f"--days={wrong}")
