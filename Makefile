@@ -21,7 +21,7 @@ TAKEOVERS ?= 3
 MESSAGES ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit services services-down up down storm storm-inbound mutants bench-relay bench-latency bench-capture bench-takeover bench-consume pictures wheel format clean
+.PHONY: help demo test check unit frontend services services-down up down storm storm-inbound mutants bench-relay bench-latency bench-capture bench-takeover bench-consume pictures wheel format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ demo: $(VENV)/runtime ## Set up and run the main job: saves travel through an em
 	@$(BIN)/python -m mediajira.demo $(DEMO)
 
 test: $(VENV)/development ## Set up, start real services, pass every check and test (ARGS= for pytest)
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory check frontend
 	$(NATIVE) run -- $(BIN)/pytest -n 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/development ## Only the static checks: ruff, mypy, import-linter, migrations, Django
@@ -43,6 +43,9 @@ check: $(VENV)/development ## Only the static checks: ruff, mypy, import-linter,
 
 unit: $(VENV)/development ## Only the tests that need no service
 	$(BIN)/pytest tests/unit $(ARGS)
+
+frontend: frontend/node_modules/.installed ## The TypeScript client: install, check types, test (needs Node 20)
+	cd frontend && npm test
 
 services: $(VENV)/development ## Start Kafka, PostgreSQL and Redis without Docker; print their addresses
 	@$(NATIVE) up && $(NATIVE) env
@@ -96,7 +99,7 @@ clean: ## Remove the environment, caches and data of native services
 	-@test -x $(BIN)/python && $(NATIVE) down
 	-@test -x $(BIN)/python && MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm $(NATIVE) down
 	-@test -x $(BIN)/python && MEDIAJIRA_NATIVE_DIR=$(CURDIR)/.native/storm-inbound $(NATIVE) down
-	rm -rf $(VENV) .native .mypy_cache .ruff_cache .pytest_cache dist build
+	rm -rf frontend/node_modules $(VENV) .native .mypy_cache .ruff_cache .pytest_cache dist build
 
 $(VENV)/runtime: requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -109,3 +112,9 @@ $(VENV)/development: requirements.txt requirements-dev.txt
 	@echo "Installing what development needs into $(VENV) …"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/runtime
+
+frontend/node_modules/.installed: frontend/package.json frontend/package-lock.json frontend/.npmrc
+	@command -v npm >/dev/null || { echo "Install Node 20 or later, which brings npm; then try again."; exit 1; }
+	@echo "Installing what the frontend needs into frontend/node_modules …"
+	@cd frontend && npm ci --silent --ignore-scripts
+	@touch $@

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .events.envelope import Event
     from .events.failures import RecordsFailed
     from .events.registry import handles, publishes
+    from .gateway.acceptance import accepts
     from .outbox.capture import publish
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ _HOMES = {
     "RecordsFailed": "events.failures",
     "handles": "events.registry",
     "publishes": "events.registry",
+    "accepts": "gateway.acceptance",
     "publish": "outbox.capture",
 }
 
@@ -44,6 +46,7 @@ __all__ = [
     "KafkaConsumerClient",
     "KafkaProducerClient",
     "RecordsFailed",
+    "accepts",
     "becomes",
     "changed",
     "created",

@@ -16,6 +16,7 @@ class KafkaIntegrationConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401  # importing registers the system checks
+        from .gateway import checks as gateway_checks  # noqa: F401  # likewise
         from .outbox import bulk, capture
 
         bulk.install()

@@ -7,7 +7,7 @@ Each setting has one name. It is looked up in Django's settings first, so that
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -79,6 +79,11 @@ def _truth(env: environ.Env, name: str) -> bool:
 def _number(env: environ.Env, name: str) -> float:
     """Read a number; django-environ drops what it does not know, as the m of 2m."""
     return float(env.str(name))
+
+
+def _names(env: environ.Env, name: str) -> tuple[str, ...]:
+    """Read names separated by commas."""
+    return tuple(filter(None, (part.strip() for part in env.str(name).split(","))))
 
 
 class Setting(Generic[T]):
@@ -165,6 +170,7 @@ _KINDS: dict[Callable[..., Any], tuple[type, ...]] = {
     environ.Env.str: (str, os.PathLike),
     environ.Env.int: (int,),
     _number: (float, int),
+    _names: (tuple, list),
     _names_and_values: (Mapping,),
 }
 
@@ -432,6 +438,47 @@ class Settings:
         30.0,
         "A handler that runs longer is named in the log.",
         least=0.1,
+    )
+
+    gateway_topics = Setting[Sequence[str]](
+        "KAFKA_GATEWAY_TOPICS",
+        _names,
+        (),
+        "Topics that the HTTP gateway takes events for, separated by commas. Empty: none.",
+    )
+    gateway_tokens = Setting[Mapping[str, str]](
+        "KAFKA_GATEWAY_TOKENS",
+        _names_and_values,
+        dict,
+        "Who may send without a session: name=SHA-256 of the token, separated by commas.",
+    )
+    gateway_max_events = Setting[int](
+        "KAFKA_GATEWAY_MAX_EVENTS",
+        environ.Env.int,
+        100,
+        "Most events that one request to the gateway may hold.",
+        least=1,
+    )
+    gateway_max_bytes = Setting[int](
+        "KAFKA_GATEWAY_MAX_BYTES",
+        environ.Env.int,
+        1_000_000,
+        "Largest body that the gateway reads.",
+        least=1,
+    )
+    gateway_events_per_minute = Setting[int](
+        "KAFKA_GATEWAY_EVENTS_PER_MINUTE",
+        environ.Env.int,
+        600,
+        "Events that one user or token may send in a minute; a request counts as one at least.",
+        least=1,
+    )
+    gateway_retention_days = Setting[float](
+        "KAFKA_GATEWAY_RETENTION_DAYS",
+        _number,
+        14.0,
+        "Days for which an idempotency key is remembered, before a purge forgets it.",
+        least=0,
     )
 
     @classmethod

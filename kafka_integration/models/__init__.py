@@ -1,4 +1,4 @@
-"""The tables: outbox, inbox."""
+"""The tables: outbox, inbox, gateway."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from .lease import OutboxLease, OutboxRelay
 from .manifest import OutboxManifest
 from .outbox import EventStatus, OutboxEvent
 from .queue import OutboxHold, OutboxQueue
+from .receipt import GatewayReceipt
 from .setup import OutboxSetup
 
 __all__ = [
     "EventStatus",
+    "GatewayReceipt",
     "InboxOwner",
     "InboxRecord",
     "InboxStatus",

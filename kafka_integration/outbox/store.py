@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import connections
 
@@ -11,7 +11,7 @@ from ..models import OutboxEvent, OutboxQueue, OutboxSetup
 from .insert import append_in_one_statement
 from .new_event import NewEvent, check
 
-__all__ = ["MANY_KEYS", "NewEvent", "append", "lock_all_keys", "lock_keys"]
+__all__ = ["MANY_KEYS", "NewEvent", "append", "lock_all_keys", "lock_hashes", "lock_keys"]
 
 _ADVISORY_CLASS = 0x4B61666B  # "Kafk": keeps our locks apart from the application's own
 _ALL_KEYS = -1  # no key's hash is negative
@@ -53,9 +53,14 @@ def lock_keys(using: str, events: Sequence[NewEvent]) -> None:
     call this several times, in different orders, may deadlock as with any locks; PostgreSQL ends
     one of them.
     """
+    lock_hashes(using, (event.key_hash for event in events))
+
+
+def lock_hashes(using: str, key_hashes: Iterable[int]) -> None:
+    """Do what :func:`lock_keys` does for keys whose events are not made yet."""
     if connections[using].vendor != "postgresql":
         return  # SQLite has one writer at a time
-    hashes = {event.key_hash % 2**31 for event in events}
+    hashes = {found % 2**31 for found in key_hashes}
     if len(hashes) > MANY_KEYS:
         lock_all_keys(using)
     elif hashes:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
-from kafka_integration import Event, EventData, changed, created, deleted, handles, publishes
+from kafka_integration import (
+    Event,
+    EventData,
+    accepts,
+    changed,
+    created,
+    deleted,
+    handles,
+    publishes,
+)
 
 from . import services, timeline
 from .models import Campaign
@@ -84,6 +93,16 @@ def record_status(event: Event[CampaignStatusChanged]) -> None:
 def record_deleted(event: Event[CampaignDeleted]) -> None:
     """Close the campaign's history."""
     timeline.record(event, f"Campaign {event.data.name!r} was deleted.")
+
+
+class CampaignAnnounced(EventData):
+    """What a frontend says of a campaign. No fact of ours, so that no handler here takes it."""
+
+    campaign_id: str
+    name: str
+
+
+accepts("campaign.created.json", CampaignAnnounced)
 
 
 class AssetSeen(EventData):

@@ -16,7 +16,7 @@ def row(setting: Setting[object]) -> str:
         default = "`kafka:9092` in a container, `localhost:29092` elsewhere"
     else:
         value = setting.default() if callable(setting.default) else setting.default
-        default = f"`{value}`" if value not in ("", {}) else ""
+        default = f"`{value}`" if value not in ("", {}, ()) else ""
     return f"| `{setting.name}` | {default} | {setting.help} |"
 
 
