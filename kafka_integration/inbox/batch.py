@@ -14,6 +14,7 @@ from .dispatch import Outcome, choose, read
 from .hooks import refusing_hooks
 from .insertion import most_at_once
 from .store import Identity, record_all_done
+from .timing import timed
 
 _WHO = "A handler that shares its transaction"
 
@@ -87,5 +88,6 @@ def _call(
         return Outcome.DUPLICATE
     fresh.discard(who)  # a second one of that name in this batch is a duplicate
     begins(event.message)
-    handler.function(event)
+    with timed(handler):
+        handler.function(event)
     return Outcome.HANDLED

@@ -24,6 +24,7 @@ from ..events.registry import Handler
 from ..events.serialisation import decode
 from .hooks import refusing_hooks
 from .store import Identity, record_done
+from .timing import timed
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,8 @@ def call(handler: Handler, event: Event[Any]) -> None:
     who = f"Handler {handler.name}"
     forget_past_errors()
     try:
-        with refusing_hooks(handler.using, who) if handler.transactional else nullcontext():
+        strict = refusing_hooks(handler.using, who) if handler.transactional else nullcontext()
+        with strict, timed(handler):
             handler.function(event)
     except Exception as error:
         require_own_fault(error, handler.using, who)
