@@ -421,6 +421,7 @@ class Settings:
         environ.Env.int,
         0,
         "Port on which relay and consumer show metrics and health. 0: none.",
+        least=0,
     )
     metrics_address = Setting[str](
         "KAFKA_METRICS_ADDRESS",
@@ -439,6 +440,7 @@ class Settings:
         _number,
         60.0,
         "A relay or consumer whose loop stands still for longer counts as dead.",
+        least=1,
     )
 
     @classmethod
