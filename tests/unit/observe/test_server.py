@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -138,3 +141,18 @@ def test_a_project_without_the_extra_is_told_how_to_get_it(
         watched("relay", 9400),
     ):
         pass
+
+
+def test_a_project_without_the_extra_runs_commands_urls_and_logs() -> None:
+    code = (
+        "import sys; sys.modules['prometheus_client'] = None; import django; django.setup(); "
+        "import kafka_integration.observe.urls, kafka_integration.observe.json_log; "
+        "from django.core.management import call_command; call_command('check'); "
+        "call_command('kafka_relay', '--help')"
+    )
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--metrics-port" in done.stdout
