@@ -54,7 +54,7 @@ services-down: ## Stop what `make services` started and remove its data
 	@$(NATIVE) down
 
 up: ## Start everything in Docker (docker-compose.dev.yml)
-	docker compose -f docker-compose.dev.yml up -d --wait
+	docker compose -f docker-compose.dev.yml up -d
 
 down: ## Stop what `make up` started; data is kept
 	docker compose -f docker-compose.dev.yml down

@@ -57,6 +57,11 @@ def keeps_time_zones() -> bool:
     return bool(django_settings.USE_TZ)
 
 
+def is_debugging() -> bool:
+    """Tell whether this project runs in development (Django's ``DEBUG``)."""
+    return bool(django_settings.DEBUG)
+
+
 def _names_and_values(env: environ.Env, name: str) -> dict[str, str]:
     """Return ``name=value,name=value`` as a mapping; a value may hold further ``=``."""
     found: dict[str, str] = {}
@@ -479,6 +484,32 @@ class Settings:
         14.0,
         "Days for which an idempotency key is remembered, before a purge forgets it.",
         least=0,
+    )
+    metrics_port = Setting[int](
+        "KAFKA_METRICS_PORT",
+        environ.Env.int,
+        0,
+        "Port on which relay and consumer show metrics and health. 0: none.",
+        least=0,
+    )
+    metrics_address = Setting[str](
+        "KAFKA_METRICS_ADDRESS",
+        environ.Env.str,
+        "127.0.0.1",
+        "Address of that port. 0.0.0.0: every interface, which a container needs.",
+    )
+    metrics_token = Setting[str](
+        "KAFKA_METRICS_TOKEN",
+        environ.Env.str,
+        "",
+        "What Prometheus must show as bearer token to the metrics view of the web; never logged.",
+    )
+    health_seconds = Setting[float](
+        "KAFKA_HEALTH_SECONDS",
+        _number,
+        60.0,
+        "A relay or consumer whose loop stands still for longer counts as dead.",
+        least=1,
     )
 
     @classmethod

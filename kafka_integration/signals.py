@@ -10,6 +10,9 @@ from django.dispatch import Signal
 relay_leading = Signal()
 """A relay that held no shard took some. Arguments: ``using`` (str), ``owner`` (str)."""
 
+relay_turned = Signal()
+"""A relay's loop went round, whatever it found. No arguments."""
+
 relay_idle = Signal()
 """A relay has sent everything that could be sent. No arguments."""
 
@@ -26,7 +29,13 @@ consumer_started = Signal()
 """A consumer's topics are there and it begins to read. Arguments: ``group``."""
 
 consumer_turned = Signal()
-"""A consumer looked for work once more, several times a second. Arguments: ``group``."""
+"""A consumer looked for work once more, several times a second. Arguments: ``group``, ``in_flight``
+(int: messages in memory), ``busy_seconds`` (float: how long the handler that is longest at work
+has been)."""
+
+handler_ended = Signal()
+"""A handler returned or raised; sent in its own thread, inside its transaction. Arguments:
+``handler`` (Handler), ``seconds`` (float)."""
 
 message_handled = Signal()
 """A message was dealt with. Arguments: ``group``, ``message``, ``outcome`` (Outcome)."""

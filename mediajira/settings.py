@@ -137,6 +137,15 @@ KAFKA_TOPICS_FILE = env.str(
     "KAFKA_TOPICS_FILE", default=str(BASE_DIR / "devops" / "kafka" / "topics.yaml")
 )
 
+
+def _log_format() -> str:
+    known = {"text": "readable", "json": "json"}
+    said = env.str("LOG_FORMAT", default="") or "text"
+    if said not in known:
+        raise ImproperlyConfigured(f"LOG_FORMAT is {said!r}. Set it to {' or '.join(known)}.")
+    return known[said]
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -145,9 +154,10 @@ LOGGING = {
             "format": "{asctime} {levelname:<7} {name}: {message}",
             "style": "{",
         },
+        "json": {"()": "kafka_integration.observe.json_log.JsonFormatter"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "readable"},
+        "console": {"class": "logging.StreamHandler", "formatter": _log_format()},
     },
     # Django's own handlers beside root's would write each of its lines twice.
     "loggers": {"django": {"handlers": [], "level": "INFO"}},

@@ -14,4 +14,5 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
     path("kafka/", include("kafka_integration.gateway.urls")),
+    path("kafka/", include("kafka_integration.observe.urls")),
 ]

@@ -30,7 +30,9 @@ def session() -> Iterator[dict[str, str]]:
     try:
         if ours:
             process.progress(f"starting {', '.join(ours)} with docker compose")
-            _compose("up", "-d", "--wait", *ours)
+            # A job that ends is not what --wait waits for, so it runs to its end before.
+            _compose("up", "jmx-agent")
+            _compose("up", "-d", "--wait", "--no-deps", *ours)
         yield environment()
     finally:
         if ours:

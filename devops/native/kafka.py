@@ -87,7 +87,7 @@ class Kafka(Service):
 
     def _write_properties(self, record: Record) -> str:
         """Write the broker's settings and return their path."""
-        port, controller_port = record.ports
+        port, controller_port = record.ports[:2]
         path = Path(record.folder) / "server.properties"
         data = path.parent / "data"
         path.write_text(

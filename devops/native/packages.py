@@ -24,6 +24,8 @@ def missing() -> list[str]:
         "redis-server": shutil.which("redis-server") is not None,
         "kcat": shutil.which("kcat") is not None,
         "pgbouncer": pgbouncer.program() is not None,
+        # promtool, which tests the alert rules, comes with the server.
+        "prometheus": shutil.which("promtool") is not None,
     }
     return [package for package, present in found.items() if not present]
 

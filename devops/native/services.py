@@ -23,6 +23,7 @@ from . import classpath, packages
 from .errors import NativeError, NotRunningError
 from .folder import Folder
 from .kafka import Kafka
+from .metered import MeteredKafka
 from .pgbouncer import PgBouncer
 from .postgres import Postgres
 from .redis import Redis
@@ -30,8 +31,8 @@ from .service import Service
 from .state import State
 
 KINDS: tuple[type[Service], ...] = (Kafka, Postgres, Redis)
-# Started by name only: it stands in front of PostgreSQL, which has to be up before.
-ON_DEMAND: tuple[type[Service], ...] = (PgBouncer,)
+# Started by name only. PgBouncer stands in front of PostgreSQL, which has to be up before.
+ON_DEMAND: tuple[type[Service], ...] = (PgBouncer, MeteredKafka)
 NAMES = tuple(kind.name for kind in KINDS)
 ALL_NAMES = NAMES + tuple(kind.name for kind in ON_DEMAND)
 
@@ -121,8 +122,18 @@ class Services:
         member = self._members([name])[name]
         if not member.record.alive:
             raise NotRunningError([name])
-        [address] = member.environment(member.record).values()
-        return address
+        return next(iter(member.environment(member.record).values()))
+
+    def variables(self, name: str) -> dict[str, str]:
+        """The variables of one service that runs.
+
+        Raises:
+            NotRunningError: it does not run.
+        """
+        member = self._members([name])[name]
+        if not member.record.alive:
+            raise NotRunningError([name])
+        return member.environment(member.record)
 
     def status(self) -> list[tuple[str, str, str]]:
         """For each service its name, ``up``, ``silent`` or ``down``, and where it is."""

@@ -15,6 +15,7 @@ from .hooks import refusing_hooks
 from .insertion import most_at_once
 from .parked_records import parked_of
 from .store import Identity, record_all_done
+from .timing import timed
 
 _WHO = "A handler that shares its transaction"
 
@@ -83,7 +84,8 @@ def _call_all(
         outcomes = [_take(who, fresh) for who, _, _ in calls]
         for handler, events in _runs(calls, outcomes):
             begins(events[0].message)
-            handler.call(events)
+            with timed(handler):
+                handler.call(events)
         require_sound_transaction(using, _WHO)
     return outcomes
 

@@ -231,8 +231,14 @@ class Consumption:
         if now - self._looked_at < _LOOK_EVERY:
             return
         self._looked_at = now
-        signals.consumer_turned.send(sender=self._sender, group=self._group)
-        for job, seconds in self._stalls.due(self._pool.running(), now):
+        running = self._pool.running()
+        signals.consumer_turned.send(
+            sender=self._sender,
+            group=self._group,
+            in_flight=self._pool.in_flight()[0],
+            busy_seconds=max([0.0, *(now - job.started for job in running)]),
+        )
+        for job, seconds in self._stalls.due(running, now):
             log.warning(
                 "Group %s: the handler of %s, key %s, has been at work for %.0f s. The messages "
                 "of its key wait; others go on while a worker is free.",

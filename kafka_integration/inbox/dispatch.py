@@ -26,6 +26,7 @@ from ..events.serialisation import decode
 from .hooks import refusing_hooks
 from .parked_records import parked_of
 from .store import Identity, record_done
+from .timing import timed
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,8 @@ def call(handler: Handler, event: Event[Any]) -> None:
     who = f"Handler {handler.name}"
     forget_past_errors()
     try:
-        with refusing_hooks(handler.using, who) if handler.shares_transaction else nullcontext():
+        strict = refusing_hooks(handler.using, who) if handler.shares_transaction else nullcontext()
+        with strict, timed(handler):
             handler.call([event])
     except RecordsFailed as failed:
         raise failed.of(event.message) or failed from None

@@ -19,7 +19,7 @@ from ..errors import BrokerUnavailable, ConfigurationError, KafkaIntegrationErro
 from ..flag import Flag
 from ..models import OutboxQueue
 from ..models.setup import CHANNEL
-from ..signals import relay_idle, relay_leading
+from ..signals import relay_idle, relay_leading, relay_turned
 from .cluster import ClusterGuard
 from .elsewhere import Elsewhere
 from .engine import Engine
@@ -150,6 +150,7 @@ class Relay:
         worked_at, told = -math.inf, 0
         pause = _SHORTEST_PAUSE
         while not self._watch.stopping.is_set():
+            relay_turned.send(type(self))
             sent, is_done = self._turn(work, enough)
             if is_done:
                 return

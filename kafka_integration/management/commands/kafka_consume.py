@@ -8,9 +8,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ...errors import KafkaIntegrationError
 from ...inbox.worker import Worker
+from ...observe.watching import watched
 from ...shutdown import stopping_on_signals
 from ..arguments import count
 from ..consumer_console import ConsumerConsole
+from ..metrics_argument import add_metrics_port
 
 _OPTIONS = ("workers", "drain", "max_messages", "from_beginning")
 
@@ -49,12 +51,15 @@ class Command(BaseCommand):
             action="store_true",
             help="read the topics anew; what this group has handled is not handled again",
         )
+        add_metrics_port(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             worker = Worker(options["group"], **{name: options[name] for name in _OPTIONS})
             each = self.stdout.isatty() or options["verbosity"] > 1
-            with ConsumerConsole(self.stdout, worker, each=each), stopping_on_signals(worker.stop):
+            console = ConsumerConsole(self.stdout, worker, each=each)
+            seen = watched("consumer", options["metrics_port"])
+            with seen, console, stopping_on_signals(worker.stop):
                 worker.run()
         except KafkaIntegrationError as error:
             raise CommandError(str(error)) from error

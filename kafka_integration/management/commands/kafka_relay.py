@@ -10,9 +10,11 @@ from django.db import connections
 from ...conf import settings
 from ...errors import KafkaIntegrationError
 from ...garbage import collecting_rarely
+from ...observe.watching import watched
 from ...outbox.relay import Relay
 from ...shutdown import stop_after, stopping_on_signals
 from ..arguments import count, seconds
+from ..metrics_argument import add_metrics_port
 from ..progress import RelayProgress
 
 
@@ -70,6 +72,7 @@ class Command(BaseCommand):
             choices=sorted(connections),
             help="alias of the outbox's database",
         )
+        add_metrics_port(parser)
         parser.add_argument(
             "--adopt-cluster",
             action="store_true",
@@ -95,9 +98,10 @@ class Command(BaseCommand):
             adopt_cluster=options["adopt_cluster"],
             exactly_once=options["exactly_once"],
         )
+        seen = watched("relay", options["metrics_port"], options["database"])
         run = relay.drain if drain else relay.once if once else relay.run
         stopped = stop_after(timeout, relay.stop)
         signals = stopping_on_signals(relay.stop)
-        with RelayProgress(self.stdout), signals, stopped as expired, collecting_rarely():
+        with seen, RelayProgress(self.stdout), signals, stopped as expired, collecting_rarely():
             run()
         return not expired.is_set()

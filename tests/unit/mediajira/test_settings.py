@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import subprocess
@@ -14,7 +15,7 @@ import mediajira
 
 NAMES = (
     "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "CELERY_BROKER_URL", "KAFKA_SOURCE",
-    "KAFKA_CLIENT_ID", "KAFKA_DEFAULT_GROUP", "KAFKA_TOPICS_FILE", "LOG_LEVEL",
+    "KAFKA_CLIENT_ID", "KAFKA_DEFAULT_GROUP", "KAFKA_TOPICS_FILE", "LOG_LEVEL", "LOG_FORMAT",
 )  # fmt: skip
 BASE = Path(mediajira.__file__).parent.parent
 
@@ -142,3 +143,22 @@ def test_switches_in_the_databases_address_are_true_or_false(
     assert found["DISABLE_SERVER_SIDE_CURSORS"] is meant
     assert found["CONN_HEALTH_CHECKS"] is meant
     assert found["PORT"] == 6432
+
+
+def test_logs_are_json_where_the_setting_says_so() -> None:
+    code = "import django, logging; django.setup(); logging.getLogger('x').warning('a\\nb')"
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "mediajira.settings", "DEBUG": "on", "LOG_FORMAT": "json",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=BASE, env=environment, capture_output=True, text=True,
+        check=True, timeout=120,
+    )  # fmt: skip
+    [line] = done.stderr.splitlines()
+    found = json.loads(line)
+    assert (found["logger"], found["message"]) == ("x", "a\nb")
+
+
+def test_an_unknown_log_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImproperlyConfigured, match="LOG_FORMAT is 'xml'"):
+        load(monkeypatch, DEBUG="on", LOG_FORMAT="xml")
