@@ -410,6 +410,18 @@ class Settings:
         "A handler that runs longer is named in the log.",
         least=0.1,
     )
+    asyncapi_version = Setting[str](
+        "KAFKA_ASYNCAPI_VERSION",
+        environ.Env.str,
+        "1.0.0",
+        "The version of this project's events, as its AsyncAPI document gives it.",
+    )
+    asyncapi_public = Setting[bool](
+        "KAFKA_ASYNCAPI_PUBLIC",
+        _truth,
+        False,
+        "True: the AsyncAPI page is open to everybody, not to staff alone.",
+    )
 
     @classmethod
     def all(cls) -> list[Setting[Any]]:
