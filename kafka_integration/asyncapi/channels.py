@@ -68,7 +68,8 @@ def receiving(handlers: Iterable[Handler], messages: Messages) -> dict[str, Any]
 def _receive(
     group: str, topic: str, handlers: Sequence[Handler], messages: Messages
 ) -> dict[str, Any]:
-    names = dict.fromkeys(messages.name(handler.contract) for handler in handlers)
+    contracts = [contract for handler in handlers for contract in handler.contracts().values()]
+    names = dict.fromkeys(messages.name(contract) for contract in contracts)
     return {
         "action": "receive",
         "channel": _ref("channels", topic),

@@ -78,5 +78,9 @@ WRITERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {"json": as_json, "y
 
 def _uses(declared: Registry) -> list[Use]:
     published = [Use(found.contract, found.topic, True) for found in declared.publications]
-    handled = [Use(found.contract, found.topic, False) for found in declared.handlers]
+    handled = [
+        Use(contract, found.topic, False)
+        for found in declared.handlers
+        for contract in found.contracts().values()
+    ]
     return [*published, *handled]

@@ -1,7 +1,7 @@
 """The CloudEvents envelope: which headers travel with an event, and what a reader makes of them.
 
 Source: CloudEvents 1.0.2, Kafka protocol binding 1.0.2, binary content mode; the ``sequence``
-extension for order.
+extension for order. What comes in structured mode is read as if its attributes were headers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
+
+from .structured import Structured
 
 D = TypeVar("D")
 
@@ -19,6 +21,8 @@ Headers = list[tuple[str, bytes]]
 """Headers as they are on the wire: names may repeat, values are bytes."""
 
 JSON = "application/json"
+
+_PREFIX = "ce_"
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,21 @@ class Message:
     timestamp: int | None = None
 
     def header(self, name: str) -> str | None:
-        """Return the last header of that name as text, or None if absent or not UTF-8."""
+        """Return the last header of that name as text, or None if absent or not UTF-8.
+
+        In structured mode, an attribute counts as the header that it would be in binary mode.
+        """
         for found, value in reversed(self.headers):
             if found == name:
                 return _text(value)
+        if name.startswith(_PREFIX) and self.structured is not None:
+            return self.structured.attribute(name.removeprefix(_PREFIX))
         return None
+
+    @cached_property
+    def structured(self) -> Structured | None:
+        """The envelope of a message in structured mode; None in binary mode and for bare ones."""
+        return Structured.of(self.header("content-type"), self.value)
 
     def place(self) -> str:
         """Return topic, partition and offset as one readable word."""
@@ -60,7 +74,8 @@ class Event(Generic[D]):
     Args:
         data: the validated contract.
         id, source, type: CloudEvents attributes; together ``source`` and ``id`` name one event.
-        version: the contract's version.
+        version: the contract's version; the sender's, if an upcast made the data, stands in the
+            message's header ``ce_dataversion``.
         time: when it happened, or None if the sender did not say.
         key: the key as text, or None.
         message: the record it came from, with topic, partition, offset and raw headers.
@@ -88,7 +103,7 @@ class Attributes:
 
     @classmethod
     def of(cls, message: Message) -> Attributes:
-        """Read the attributes from the ``ce_`` headers; what cannot be read counts as absent."""
+        """Read the attributes, in either mode; what cannot be read counts as absent."""
         return cls(
             id=message.header("ce_id") or None,
             source=message.header("ce_source") or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from .contract import EventData, missing_fields, previous_fields, require_contra
 from .envelope import Event
 from .groups import check_group
 from .topics import check_event_topic
+from .upcasts import Upcast, Upcasts
 
 F = TypeVar("F", bound=Callable[[Event[Any]], object])
 
@@ -96,6 +97,7 @@ class Handler:
         retry_on: exceptions worth another try; any other goes to the dead-letter topic at once.
         order: which messages wait for each other.
         transactional: its effects are in that database alone, so that many may share a transaction.
+        upcasts: how older versions of the contract become the one that it takes.
     """
 
     topic: str
@@ -107,6 +109,7 @@ class Handler:
     retry_on: tuple[type[Exception], ...] = (Exception,)
     order: Order = "key"
     transactional: bool = False
+    upcasts: Upcasts = field(default_factory=Upcasts)
 
     @property
     def name(self) -> str:
@@ -114,12 +117,18 @@ class Handler:
         named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return f"{named.__module__}.{named.__qualname__}"
 
-    def claim(self) -> str:
-        """Return what only one handler may handle, as text."""
-        return (
-            f"type {self.contract.type_name()!r} version {self.contract.event_version} of topic "
-            f"{self.topic} in group {self.group!r}"
-        )
+    def contracts(self) -> dict[int, type[EventData]]:
+        """Return what it can read, by version: its own contract and those it has an upcast from."""
+        found = (self.contract, *self.upcasts)
+        return {contract.event_version: contract for contract in found}
+
+    def claims(self) -> list[str]:
+        """Return what only one handler may handle, as texts."""
+        return [
+            f"type {self.contract.type_name()!r} version {version} of topic {self.topic} in group "
+            f"{self.group!r}"
+            for version in self.contracts()
+        ]
 
 
 @dataclass
@@ -174,17 +183,21 @@ class Registry:
             GroupNameError: the group's name cannot be used.
             UncallableHandler: the function does not take one argument.
             UnknownOrder: its order is none that there is.
+            UnusableUpcast: an upcast begins at no other version of the contract.
             DuplicateHandler: another handler has the same topic, type, version and group.
         """
         check_event_topic(handler.topic)
-        require_contract(handler.contract, f"@handles({handler.topic!r}, …)")
+        declaration = f"@handles({handler.topic!r}, …)"
+        require_contract(handler.contract, declaration)
+        handler.upcasts.check(handler.contract, declaration)
         check_group(handler.group)
         _check_callable(handler)
         if handler.order not in get_args(Order):
             raise UnknownOrder(handler.name, handler.order, get_args(Order))
         for other in self.handlers:
-            if other.claim() == handler.claim():
-                raise DuplicateHandler(handler.claim(), other.name, handler.name)
+            for claim in handler.claims():
+                if claim in other.claims():
+                    raise DuplicateHandler(claim, other.name, handler.name)
         self.handlers.append(handler)
 
     def publications_of(self, model: type[Any]) -> list[Publication]:
@@ -268,6 +281,7 @@ def handles(
     retry_on: tuple[type[Exception], ...] = (Exception,),
     order: Order = "key",
     transactional: bool = False,
+    upcasts: Mapping[type[EventData], Upcast] | None = None,
 ) -> Callable[[F], F]:
     """Declare that the decorated function handles a topic's events.
 
@@ -291,6 +305,9 @@ def handles(
             fails, all are rolled back and handled one by one. It holds for a topic whose handlers
             in the group all promise it, on one database. Such a handler is called again for
             messages that were not guilty, and ``transaction.on_commit`` raises in it.
+        upcasts: older versions of the contract that the handler takes as well: for each old
+            contract a function that makes a newer one of its data, in one step or several. Old and
+            new payloads of a topic then reach one function, which sees the newest contract only.
 
     Raises:
         DeclarationError: see :meth:`Registry.add_handler`.
@@ -300,7 +317,16 @@ def handles(
         chosen = settings.default_group if group is None else group
         registry.add_handler(
             Handler(
-                topic, contract, chosen, function, using, attempts, retry_on, order, transactional
+                topic,
+                contract,
+                chosen,
+                function,
+                using,
+                attempts,
+                retry_on,
+                order,
+                transactional,
+                Upcasts.of(upcasts),
             )
         )
         return function

@@ -72,11 +72,15 @@ def read(message: Message, handler: Handler, who: Identity) -> Event[Any]:
 
     Raises:
         UndecodableMessage: its bytes are not what its topic's format promises.
-        InvalidMessage: they do not satisfy the handler's contract.
+        InvalidMessage: they do not satisfy the contract of the version that was sent.
+        UnusableUpcast: an upcast returned what leads to no contract of the handler's.
+        Exception: whatever an upcast raises.
     """
     attributes = Attributes.of(message)
+    sent = handler.contracts().get(attributes.version or 0, handler.contract)
+    data = _validate(_payload(message), sent)
     return Event(
-        data=_validate(decode(message.value), handler.contract),
+        data=handler.upcasts.lift(data, handler.contract),
         id=attributes.id or who.event_id,
         source=attributes.source or who.source,
         type=attributes.type or handler.contract.type_name(),
@@ -162,7 +166,7 @@ def _only_type(handlers: Sequence[Handler]) -> str:
 
 
 def _of_version(message: Message, handlers: Sequence[Handler]) -> Handler:
-    by_version = {handler.contract.event_version: handler for handler in handlers}
+    by_version = {version: handler for handler in handlers for version in handler.contracts()}
     said = message.header("ce_dataversion")
     if said is None and len(by_version) == 1:
         return handlers[0]
@@ -175,6 +179,14 @@ def _of_version(message: Message, handlers: Sequence[Handler]) -> Handler:
         f"The message is {handlers[0].contract.type_name()} {found}, and the group handles version "
         f"{known}. Add a handler for it, or send a version that is handled."
     )
+
+
+def _payload(message: Message) -> Any:
+    structured = message.structured
+    if structured is None:
+        return decode(message.value)
+    data = structured.data()
+    return decode(data) if isinstance(data, bytes) else data
 
 
 def _validate(data: Any, contract: type[EventData]) -> EventData:
