@@ -29,10 +29,11 @@ def channels(
     found: dict[str, Any] = {}
     for topic in sorted({use.topic for use in uses}):
         here = dict.fromkeys(use.contract for use in uses if use.topic == topic)
-        found[topic] = _channel(topic, here, messages, catalogue)
+        names = [messages.name(contract, topic) for contract in here]
+        found[topic] = _channel(topic, names, catalogue)
         if any(use.topic == topic and not use.is_published for use in uses):
             letters = dead_letter_topic(topic)
-            found[letters] = _channel(letters, here, messages, catalogue)
+            found[letters] = _channel(letters, names, catalogue)
     return found
 
 
@@ -43,12 +44,12 @@ def sending(publications: Iterable[Publication], messages: Messages) -> dict[str
         line = f"{found.model._meta.label}: {found.when}"
         models.setdefault((found.topic, found.contract), []).append(line)
     return {
-        f"send.{topic}.{messages.name(contract)}": {
+        f"send.{topic}.{messages.name(contract, topic)}": {
             "action": "send",
             "channel": _ref("channels", topic),
             "summary": summary(contract),
             "description": f"Published by {'; '.join(dict.fromkeys(lines))}.",
-            "messages": [_ref("channels", topic, "messages", messages.name(contract))],
+            "messages": [_ref("channels", topic, "messages", messages.name(contract, topic))],
         }
         for (topic, contract), lines in models.items()
     }
@@ -69,7 +70,7 @@ def _receive(
     group: str, topic: str, handlers: Sequence[Handler], messages: Messages
 ) -> dict[str, Any]:
     contracts = [contract for handler in handlers for contract in handler.contracts().values()]
-    names = dict.fromkeys(messages.name(contract) for contract in contracts)
+    names = dict.fromkeys(messages.name(contract, topic) for contract in contracts)
     return {
         "action": "receive",
         "channel": _ref("channels", topic),
@@ -90,12 +91,10 @@ def _receive(
 
 def _channel(
     topic: str,
-    contracts: Iterable[type[EventData]],
-    messages: Messages,
+    names: Iterable[str],
     catalogue: Catalogue | None,
 ) -> dict[str, Any]:
     known = catalogue.get(topic) if catalogue is not None else None
-    names = [messages.name(contract) for contract in contracts]
     return {
         "address": topic,
         **({"description": known.description} if known else {}),

@@ -15,7 +15,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from ..conf import settings
 from ..errors import DeclarationError
 from ..events.contract import EventData
-from ..events.envelope import JSON
+from ..events.topics import content_type_of, format_of
 
 BINDING_VERSION = "0.5.0"
 """The version of the AsyncAPI bindings for Kafka that the document follows."""
@@ -35,6 +35,10 @@ class Undescribable(DeclarationError):
         )
 
 
+Kind = tuple[type[EventData], str]
+"""A message: a contract, and a topic's format, which its values are written in."""
+
+
 @dataclass(frozen=True)
 class Use:
     """A contract as the project uses it on one topic.
@@ -49,6 +53,11 @@ class Use:
     topic: str
     is_published: bool
 
+    @property
+    def kind(self) -> Kind:
+        """The message that it is a use of."""
+        return self.contract, format_of(self.topic)
+
 
 class Messages:
     """The messages of a document, and the schemas that they refer to.
@@ -62,30 +71,27 @@ class Messages:
 
     def __init__(self, uses: Sequence[Use]) -> None:
         published = {use.contract for use in uses if use.is_published}
-        contracts = list(dict.fromkeys(use.contract for use in uses))
-        self._names = _names(contracts)
-        modes = {found: _mode(found in published) for found in contracts}
+        modes = {use.contract: _mode(use.contract in published) for use in uses}
+        self._names = _names(dict.fromkeys(use.kind for use in uses))
         self._payloads, self.schemas = _schemas(modes)
         self.components = {
-            self.name(contract): self._message(contract, contract in published)
-            for contract in contracts
+            self._names[use.kind]: self._message(use, use.contract in published) for use in uses
         }
 
-    def name(self, contract: type[EventData]) -> str:
-        """Return the name under which ``contract`` stands among the components."""
-        return self._names[contract]
+    def name(self, contract: type[EventData], topic: str) -> str:
+        """Return the name under which the message of a contract stands among the components."""
+        return self._names[contract, format_of(topic)]
 
-    def _message(self, contract: type[EventData], is_published: bool) -> dict[str, Any]:
+    def _message(self, use: Use, is_published: bool) -> dict[str, Any]:
+        contract, content_type = use.contract, content_type_of(use.topic)
         return {
             "name": contract.type_name(),
             "title": contract.__name__,
             "summary": summary(contract),
-            "contentType": JSON,
-            "headers": _headers(contract, is_published),
+            "contentType": content_type,
+            "headers": _headers(contract, content_type, is_published),
             "payload": dict(self._payloads[contract]),
-            "bindings": {
-                "kafka": {"key": {"type": "string"}, "bindingVersion": BINDING_VERSION},
-            },
+            "bindings": {"kafka": _binding(use)},
         }
 
 
@@ -101,17 +107,23 @@ def _mode(is_published: bool) -> JsonSchemaMode:
     return "serialization" if is_published else "validation"
 
 
-def _names(contracts: Iterable[type[EventData]]) -> dict[type[EventData], str]:
-    contracts = list(contracts)
-    often = Counter(contract.__name__ for contract in contracts)
-    return {
-        contract: _allowed(
-            contract.__name__
-            if often[contract.__name__] == 1
-            else f"{contract.__module__}.{contract.__qualname__}"
-        )
-        for contract in contracts
-    }
+def _binding(use: Use) -> dict[str, Any]:
+    key = {"key": {"type": "string"}, "bindingVersion": BINDING_VERSION}
+    if format_of(use.topic) == "json":
+        return key
+    return {**key, "schemaIdLocation": "payload", "schemaIdPayloadEncoding": "confluent"}
+
+
+def _names(kinds: Iterable[Kind]) -> dict[Kind, str]:
+    kinds = list(kinds)
+    often = Counter(contract.__name__ for contract in {contract for contract, _ in kinds})
+    return {kind: _name(*kind, is_alone=often[kind[0].__name__] == 1) for kind in kinds}
+
+
+def _name(contract: type[EventData], format: str, *, is_alone: bool) -> str:
+    full = f"{contract.__module__}.{contract.__qualname__}"
+    name = _allowed(contract.__name__ if is_alone else full)
+    return name if format == "json" else f"{name}.{format}"
 
 
 def _allowed(name: str) -> str:
@@ -139,7 +151,7 @@ def _require_schemas(modes: Mapping[type[EventData], JsonSchemaMode]) -> None:
             raise Undescribable(contract.__name__, error.message) from error
 
 
-def _headers(contract: type[EventData], is_published: bool) -> dict[str, Any]:
+def _headers(contract: type[EventData], content_type: str, is_published: bool) -> dict[str, Any]:
     """Return the schema of the CloudEvents headers; a bare message has none of them."""
     source = {"const": settings.source} if is_published else {}
     properties = {
@@ -151,7 +163,7 @@ def _headers(contract: type[EventData], is_published: bool) -> dict[str, Any]:
         "ce_dataversion": {"type": "string", "const": str(contract.event_version)},
         "ce_subject": {"type": "string", "description": "What it is about."},
         "ce_sequence": {"type": "string", "description": "Grows within a key; sorts as text."},
-        "content-type": {"type": "string", "const": JSON},
+        "content-type": {"type": "string", "const": content_type},
     }
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     if is_published:

@@ -122,15 +122,23 @@ def headers_for(
     time: datetime,
     subject: str = "",
     extra: Mapping[str, str] | None = None,
+    content_type: str = JSON,
 ) -> dict[str, str]:
     """Return the headers of an event about to be published.
 
     Args:
         id: unique within ``source``.
         subject: what it is about, such as ``campaigns.Campaign/42``.
-        type, version, source, time, extra: see :func:`shared_headers`.
+        type, version, source, time, extra, content_type: see :func:`shared_headers`.
     """
-    shared = shared_headers(type=type, version=version, source=source, time=time, extra=extra)
+    shared = shared_headers(
+        type=type,
+        version=version,
+        source=source,
+        time=time,
+        extra=extra,
+        content_type=content_type,
+    )
     return shared | own_headers(id, subject)
 
 
@@ -141,6 +149,7 @@ def shared_headers(
     source: str,
     time: datetime,
     extra: Mapping[str, str] | None = None,
+    content_type: str = JSON,
 ) -> dict[str, str]:
     """Return the headers that all events of one type have which happened at one time.
 
@@ -150,6 +159,7 @@ def shared_headers(
         source: URI reference of the application.
         time: when it happened; aware.
         extra: further headers of the caller; they cannot replace those of the envelope.
+        content_type: what the values are.
     """
     headers = {name: text for name, text in (extra or {}).items() if name not in OWN}
     return headers | {
@@ -158,7 +168,7 @@ def shared_headers(
         "ce_type": type,
         "ce_time": _wire_time(time),
         "ce_dataversion": str(version),
-        "content-type": JSON,
+        "content-type": content_type,
     }
 
 

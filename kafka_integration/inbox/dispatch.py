@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from pydantic import ValidationError
 
+from ..broker.formats import topic_format
 from ..broker.reading import UNREADABLE_HEADERS
 from ..database import (
     forget_past_errors,
@@ -21,7 +22,6 @@ from ..errors import InvalidMessage, UndecodableMessage, UnknownVersion
 from ..events.contract import EventData
 from ..events.envelope import Attributes, Event, Message
 from ..events.registry import Handler
-from ..events.serialisation import decode
 from .hooks import refusing_hooks
 from .store import Identity, record_done
 
@@ -72,13 +72,14 @@ def read(message: Message, handler: Handler, who: Identity) -> Event[Any]:
 
     Raises:
         UndecodableMessage: its bytes are not what its topic's format promises.
+        FormatUnavailable: that format cannot be read for now.
         InvalidMessage: they do not satisfy the contract of the version that was sent.
         UnusableUpcast: an upcast returned what leads to no contract of the handler's.
         Exception: whatever an upcast raises.
     """
     attributes = Attributes.of(message)
     sent = handler.contracts().get(attributes.version or 0, handler.contract)
-    data = _validate(_payload(message), sent)
+    data = _validate(_payload(message, sent), sent)
     return Event(
         data=handler.upcasts.lift(data, handler.contract),
         id=attributes.id or who.event_id,
@@ -181,12 +182,13 @@ def _of_version(message: Message, handlers: Sequence[Handler]) -> Handler:
     )
 
 
-def _payload(message: Message) -> Any:
-    structured = message.structured
-    if structured is None:
-        return decode(message.value)
-    data = structured.data()
-    return decode(data) if isinstance(data, bytes) else data
+def _payload(message: Message, contract: type[EventData]) -> Any:
+    value: Any = message.value
+    if message.structured is not None:
+        value = message.structured.data()
+        if not isinstance(value, bytes):
+            return value  # JSON, whatever the format of the topic
+    return topic_format(message.topic).decode(value, message.topic, contract)
 
 
 def _validate(data: Any, contract: type[EventData]) -> EventData:

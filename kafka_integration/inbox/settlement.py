@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Hashable, Sequence
 
+from ..broker.formats import FormatUnavailable
 from ..database import close_connections, is_outage
 from ..errors import BrokerError, DeadLetterRefused
 from ..events.envelope import Message
@@ -27,6 +28,7 @@ _OUTAGE_BACKOFF = 0.5
 _OUTAGE_MAXIMUM = 30.0
 _MOST_TOGETHER = 200
 _DATABASE_AWAY = "The database is away"
+_FORMAT_AWAY = "Its format cannot be used now"
 
 
 class Settler:
@@ -154,6 +156,8 @@ class Settler:
     def _judge(self, job: Job, error: Exception) -> Verdict:
         if is_database_outage(error):
             return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
+        if isinstance(error, FormatUnavailable):
+            return self._wait(job, _FORMAT_AWAY, error, everybody=True)
         policy = policy_of(handler_for(job.message, self._handlers))
         decision = decide(policy, job.attempt, error, self._random)
         if isinstance(decision, GiveUp):

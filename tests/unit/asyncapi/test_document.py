@@ -16,8 +16,9 @@ from kafka_integration import EventData
 from kafka_integration.asyncapi.document import as_json, as_yaml, document
 from kafka_integration.asyncapi.messages import Undescribable
 from kafka_integration.events.registry import Handler, Registry, registry
+from kafka_integration.events.upcasts import Upcasts
 
-from .contracts import project, take
+from .contracts import Ordered, OrderedAnew, project, take
 
 SCHEMA = Path(__file__).resolve().parents[2] / "asyncapi_schema" / "3.0.0.json"
 
@@ -107,6 +108,26 @@ def test_two_contracts_of_one_name_are_two_messages() -> None:
     assert len(named) == 2
     payloads = [json.dumps(messages[name]["payload"]) for name in named]
     assert payloads[0] != payloads[1]
+
+
+def test_a_message_is_of_its_topics_format(validator: Draft7Validator) -> None:
+    declared = project()
+    declared.handlers.append(Handler("order.placed.avro", Ordered, "books", take))
+    found = document(declared)
+    assert problems(validator, found) == []
+    messages = found["components"]["messages"]
+    assert messages["Ordered"]["contentType"] == "application/json"
+    assert messages["Ordered.avro"]["contentType"] == "application/avro"
+    assert messages["Ordered.avro"]["bindings"]["kafka"]["schemaIdLocation"] == "payload"
+    assert list(found["channels"]["order.placed.avro"]["messages"]) == ["Ordered.avro"]
+
+
+def test_every_version_that_a_handler_lifts_is_received() -> None:
+    lift = Upcasts.of({Ordered: lambda old: OrderedAnew.model_validate(old.model_dump())})
+    handler = Handler("order.placed.json", OrderedAnew, "books", take, upcasts=lift)
+    found = document(Registry(handlers=[handler]))
+    [operation] = found["operations"].values()
+    assert len(operation["messages"]) == 2
 
 
 def test_the_catalogue_says_how_a_topic_is_kept(settings: Settings, tmp_path: Path) -> None:
