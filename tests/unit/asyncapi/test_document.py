@@ -48,7 +48,9 @@ def references(found: Any) -> list[str]:
     return own + [ref for part in found.values() for ref in references(part)]
 
 
-@pytest.mark.parametrize("declared", [project, Registry, lambda: registry], ids=str)
+@pytest.mark.parametrize(
+    "declared", [project, Registry, lambda: registry], ids=["shapes", "empty", "mediajira"]
+)
 def test_it_is_valid(validator: Draft7Validator, declared: Callable[[], Registry]) -> None:
     assert problems(validator, document(declared())) == []
 
