@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 admin.site.site_header = "MediaJira"
@@ -13,4 +13,5 @@ admin.site.index_title = "Campaigns, assets, retrospectives and their events"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
+    path("kafka/", include("kafka_integration.web.urls")),
 ]
