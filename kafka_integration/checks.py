@@ -7,6 +7,7 @@ Topics:
 - ``kafka.E003``: the catalogue is not valid
 - ``kafka.E010``: a setting cannot be read
 - ``kafka.E011``: security settings that do not go together
+- ``kafka.E005``: a topic's format cannot be used with its contract, or not at all
 - ``kafka.W003``: relays cannot be woken in this database
 - ``kafka.W001``: there is no catalogue
 - ``kafka.W002``: a handled topic keeps messages for longer than the inbox remembers them
@@ -25,11 +26,13 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import connections
 
 from .broker.config import client_config
+from .broker.formats import FormatUnavailable, UnusableContract, topic_format
 from .conf import Settings, settings
 from .errors import CatalogueError, CatalogueUnreadable, ConfigurationError
 from .events.catalogue import Catalogue, catalogue
+from .events.contract import EventData
 from .events.registry import registry
-from .events.topics import dead_letter_topic
+from .events.topics import dead_letter_topic, format_of
 
 _DAY_MS = 86_400_000
 APPLY = "Add it to {path} and run 'manage.py kafka_topics apply'."
@@ -70,6 +73,33 @@ def _unseen(model: type[Any]) -> CheckMessage:
         obj=model,
         id="kafka.E004",
     )
+
+
+@register("kafka")
+def check_formats(**kwargs: Any) -> list[CheckMessage]:
+    """Find out at the start, and not at the first message, what a format lacks."""
+    published = {(found.topic, found.contract) for found in registry.publications}
+    handled = {
+        (handler.topic, contract)
+        for handler in registry.handlers
+        for contract in handler.contracts().values()
+    }
+    uses = sorted(published | handled, key=lambda use: (use[0], use[1].__name__))
+    problems = (_format_problem(topic, contract) for topic, contract in uses)
+    found = dict.fromkeys(problem for problem in problems if problem)
+    return [Error(problem, id="kafka.E005") for problem in found]
+
+
+def _format_problem(topic: str, contract: type[EventData]) -> str:
+    if format_of(topic) == "json":
+        return ""
+    try:
+        topic_format(topic).check(contract)
+    except (FormatUnavailable, UnusableContract) as error:
+        return str(error)
+    if not settings.schema_registry_url:
+        return f"Topic {topic} needs a Schema Registry. Set KAFKA_SCHEMA_REGISTRY_URL."
+    return ""
 
 
 @register("kafka")

@@ -444,6 +444,54 @@ class Settings:
         "A handler that runs longer is named in the log.",
         least=0.1,
     )
+    schema_registry_url = Setting[str](
+        "KAFKA_SCHEMA_REGISTRY_URL",
+        environ.Env.str,
+        "",
+        "Address of the Schema Registry, for topics in Avro and Protobuf.",
+    )
+    schema_registry_username = Setting[str](
+        "KAFKA_SCHEMA_REGISTRY_USERNAME",
+        environ.Env.str,
+        "",
+        "User name for the Schema Registry.",
+    )
+    schema_registry_password = Setting[str](
+        "KAFKA_SCHEMA_REGISTRY_PASSWORD",
+        environ.Env.str,
+        "",
+        "Password for the Schema Registry; never logged.",
+    )
+    schema_registry_options = Setting[Mapping[str, str]](
+        "KAFKA_SCHEMA_REGISTRY_OPTIONS",
+        _names_and_values,
+        dict,
+        "Any further options of Confluent's client for it, as name=value,name=value.",
+    )
+    schema_auto_register = Setting[bool](
+        "KAFKA_SCHEMA_AUTO_REGISTER",
+        _truth,
+        True,
+        "False: a schema must be registered by other means before its first event.",
+    )
+    schema_subject = Setting[str](
+        "KAFKA_SCHEMA_SUBJECT",
+        environ.Env.str,
+        "topic",
+        "What a schema is registered for: topic, record or topic_record.",
+    )
+    asyncapi_version = Setting[str](
+        "KAFKA_ASYNCAPI_VERSION",
+        environ.Env.str,
+        "1.0.0",
+        "The version of this project's events, as its AsyncAPI document gives it.",
+    )
+    asyncapi_public = Setting[bool](
+        "KAFKA_ASYNCAPI_PUBLIC",
+        _truth,
+        False,
+        "True: the AsyncAPI page is open to everybody, not to staff alone.",
+    )
 
     gateway_topics = Setting[Sequence[str]](
         "KAFKA_GATEWAY_TOPICS",

@@ -15,4 +15,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("kafka/", include("kafka_integration.gateway.urls")),
     path("kafka/", include("kafka_integration.observe.urls")),
+    path("kafka/", include("kafka_integration.web.urls")),
 ]

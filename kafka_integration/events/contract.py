@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.core.exceptions import FieldDoesNotExist
@@ -25,12 +26,16 @@ class EventData(BaseModel):
     Class attributes:
         event_type: the CloudEvents ``type``; by default the class's name.
         event_version: raise it when readers of the old contract would break.
+        avro_schema: the schema for topics in Avro, as a dict; by default made of the fields.
+        protobuf_message: for topics in Protobuf, the message class that ``protoc`` generated.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     event_type: ClassVar[str] = ""
     event_version: ClassVar[int] = 1
+    avro_schema: ClassVar[Mapping[str, Any] | None] = None
+    protobuf_message: ClassVar[Any] = None
 
     @classmethod
     def type_name(cls) -> str:

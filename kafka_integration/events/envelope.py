@@ -1,7 +1,7 @@
 """The CloudEvents envelope: which headers travel with an event, and what a reader makes of them.
 
 Source: CloudEvents 1.0.2, Kafka protocol binding 1.0.2, binary content mode; the ``sequence``
-extension for order.
+extension for order. What comes in structured mode is read as if its attributes were headers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
+
+from .structured import Structured
 
 D = TypeVar("D")
 
@@ -19,6 +21,8 @@ Headers = list[tuple[str, bytes]]
 """Headers as they are on the wire: names may repeat, values are bytes."""
 
 JSON = "application/json"
+
+_PREFIX = "ce_"
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,25 @@ class Message:
     timestamp: int | None = None
 
     def header(self, name: str) -> str | None:
-        """Return the last header of that name as text, or None if absent or not UTF-8."""
+        """Return the last header of that name as text, or None if absent or not UTF-8.
+
+        In structured mode, an attribute counts as the header that it would be in binary mode.
+        """
         for found, value in reversed(self.headers):
             if found == name:
                 return _text(value)
+        if name.startswith(_PREFIX) and self.structured is not None:
+            return self.structured.attribute(name.removeprefix(_PREFIX))
         return None
 
     def outline(self) -> Message:
         """Return it without its value and headers: enough to know its place and its key."""
         return replace(self, value=None, headers=[])
+
+    @cached_property
+    def structured(self) -> Structured | None:
+        """The envelope of a message in structured mode; None in binary mode and for bare ones."""
+        return Structured.of(self.header("content-type"), self.value)
 
     def place(self) -> str:
         """Return topic, partition and offset as one readable word."""
@@ -64,7 +78,8 @@ class Event(Generic[D]):
     Args:
         data: the validated contract.
         id, source, type: CloudEvents attributes; together ``source`` and ``id`` name one event.
-        version: the contract's version.
+        version: the contract's version; the sender's, if an upcast made the data, stands in the
+            message's header ``ce_dataversion``.
         time: when it happened, or None if the sender did not say.
         key: the key as text, or None.
         message: the record it came from, with topic, partition, offset and raw headers.
@@ -92,7 +107,7 @@ class Attributes:
 
     @classmethod
     def of(cls, message: Message) -> Attributes:
-        """Read the attributes from the ``ce_`` headers; what cannot be read counts as absent."""
+        """Read the attributes, in either mode; what cannot be read counts as absent."""
         return cls(
             id=message.header("ce_id") or None,
             source=message.header("ce_source") or None,
@@ -111,15 +126,23 @@ def headers_for(
     time: datetime,
     subject: str = "",
     extra: Mapping[str, str] | None = None,
+    content_type: str = JSON,
 ) -> dict[str, str]:
     """Return the headers of an event about to be published.
 
     Args:
         id: unique within ``source``.
         subject: what it is about, such as ``campaigns.Campaign/42``.
-        type, version, source, time, extra: see :func:`shared_headers`.
+        type, version, source, time, extra, content_type: see :func:`shared_headers`.
     """
-    shared = shared_headers(type=type, version=version, source=source, time=time, extra=extra)
+    shared = shared_headers(
+        type=type,
+        version=version,
+        source=source,
+        time=time,
+        extra=extra,
+        content_type=content_type,
+    )
     return shared | own_headers(id, subject)
 
 
@@ -130,6 +153,7 @@ def shared_headers(
     source: str,
     time: datetime,
     extra: Mapping[str, str] | None = None,
+    content_type: str = JSON,
 ) -> dict[str, str]:
     """Return the headers that all events of one type have which happened at one time.
 
@@ -139,6 +163,7 @@ def shared_headers(
         source: URI reference of the application.
         time: when it happened; aware.
         extra: further headers of the caller; they cannot replace those of the envelope.
+        content_type: what the values are.
     """
     headers = {name: text for name, text in (extra or {}).items() if name not in OWN}
     return headers | {
@@ -147,7 +172,7 @@ def shared_headers(
         "ce_type": type,
         "ce_time": _wire_time(time),
         "ce_dataversion": str(version),
-        "content-type": JSON,
+        "content-type": content_type,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from .contract import EventData, missing_fields, previous_fields, require_contra
 from .envelope import Event
 from .groups import check_group
 from .topics import check_event_topic
+from .upcasts import Upcast, Upcasts
 
 F = TypeVar("F", bound=Callable[[Any], object])
 
@@ -103,6 +104,7 @@ class Handler:
         give_up_after: seconds after its first failure in which a message is tried; 0 means for
             ever, None the setting.
         batch: the function takes a list of events, in one transaction.
+        upcasts: how older versions of the contract become the one that it takes.
     """
 
     topic: str
@@ -120,6 +122,7 @@ class Handler:
     backoff_max: float | None = None
     give_up_after: float | None = None
     batch: bool = False
+    upcasts: Upcasts = field(default_factory=Upcasts)
 
     @property
     def shares_transaction(self) -> bool:
@@ -140,12 +143,18 @@ class Handler:
         named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return f"{named.__module__}.{named.__qualname__}"
 
-    def claim(self) -> str:
-        """Return what only one handler may handle, as text."""
-        return (
-            f"type {self.contract.type_name()!r} version {self.contract.event_version} of topic "
-            f"{self.topic} in group {self.group!r}"
-        )
+    def contracts(self) -> dict[int, type[EventData]]:
+        """Return what it can read, by version: its own contract and those it has an upcast from."""
+        found = (self.contract, *self.upcasts)
+        return {contract.event_version: contract for contract in found}
+
+    def claims(self) -> list[str]:
+        """Return what only one handler may handle, as texts."""
+        return [
+            f"type {self.contract.type_name()!r} version {version} of topic {self.topic} in group "
+            f"{self.group!r}"
+            for version in self.contracts()
+        ]
 
 
 @dataclass
@@ -201,18 +210,22 @@ class Registry:
             UncallableHandler: the function does not take one argument.
             UnknownOrder: its order is none that there is.
             DeclarationError: an exception stands in two of its lists.
+            UnusableUpcast: an upcast begins at no other version of the contract.
             DuplicateHandler: another handler has the same topic, type, version and group.
         """
         check_event_topic(handler.topic)
-        require_contract(handler.contract, f"@handles({handler.topic!r}, …)")
+        declaration = f"@handles({handler.topic!r}, …)"
+        require_contract(handler.contract, declaration)
+        handler.upcasts.check(handler.contract, declaration)
         check_group(handler.group)
         _check_callable(handler)
         if handler.order not in get_args(Order):
             raise UnknownOrder(handler.name, handler.order, get_args(Order))
         _check_exceptions(handler)
         for other in self.handlers:
-            if other.claim() == handler.claim():
-                raise DuplicateHandler(handler.claim(), other.name, handler.name)
+            for claim in handler.claims():
+                if claim in other.claims():
+                    raise DuplicateHandler(claim, other.name, handler.name)
         self.handlers.append(handler)
 
     def publications_of(self, model: type[Any]) -> list[Publication]:
@@ -302,6 +315,7 @@ def handles(
     backoff_max: float | None = None,
     give_up_after: float | None = None,
     batch: bool = False,
+    upcasts: Mapping[type[EventData], Upcast] | None = None,
 ) -> Callable[[F], F]:
     """Declare that the decorated function handles a topic's events.
 
@@ -341,6 +355,9 @@ def handles(
             the list until the guilty event is alone; where it knows them, it names them with
             :class:`RecordsFailed`, and is called again without them. Tried again, an event comes
             in a list of one.
+        upcasts: older versions of the contract that the handler takes as well: for each old
+            contract a function that makes a newer one of its data, in one step or several. Old and
+            new payloads of a topic then reach one function, which sees the newest contract only.
 
     Raises:
         DeclarationError: see :meth:`Registry.add_handler`.
@@ -365,6 +382,7 @@ def handles(
                 backoff_max,
                 give_up_after,
                 batch,
+                Upcasts.of(upcasts),
             )
         )
         return function

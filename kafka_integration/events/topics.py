@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 
 from ..errors import TopicNameError
 
-FORMATS = ("json",)
+CONTENT_TYPES = {
+    "json": "application/json",
+    "avro": "application/avro",
+    "protobuf": "application/protobuf",
+}
+"""What the values of a topic are, by the last part of its name."""
+
+FORMATS = tuple(CONTENT_TYPES)
 DEAD_LETTER_SUFFIX = ".dlq"
 
 _PART = re.compile(r"[a-z][a-z0-9_]*")
@@ -58,6 +65,16 @@ def check_event_topic(topic: str) -> str:
         reason = "with its dead letters it is longer than Kafka's 249 characters"
         raise TopicNameError(topic, reason)
     return topic
+
+
+def format_of(topic: str) -> str:
+    """Return the format that the name of an event topic, once checked, promises."""
+    return topic.rpartition(".")[2]
+
+
+def content_type_of(topic: str) -> str:
+    """Return the ``content-type`` of an event topic's messages."""
+    return CONTENT_TYPES[format_of(topic)]
 
 
 def dead_letter_topic(topic: str) -> str:

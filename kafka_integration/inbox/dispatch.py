@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from pydantic import ValidationError
 
+from ..broker.formats import topic_format
 from ..broker.reading import UNREADABLE_HEADERS
 from ..database import (
     forget_past_errors,
@@ -22,7 +23,6 @@ from ..events.contract import EventData
 from ..events.envelope import Attributes, Event, Message
 from ..events.failures import RecordsFailed
 from ..events.registry import Handler
-from ..events.serialisation import decode
 from .hooks import refusing_hooks
 from .parked_records import parked_of
 from .store import Identity, record_done
@@ -76,11 +76,16 @@ def read(message: Message, handler: Handler, who: Identity) -> Event[Any]:
 
     Raises:
         UndecodableMessage: its bytes are not what its topic's format promises.
-        InvalidMessage: they do not satisfy the handler's contract.
+        FormatUnavailable: that format cannot be read for now.
+        InvalidMessage: they do not satisfy the contract of the version that was sent.
+        UnusableUpcast: an upcast returned what leads to no contract of the handler's.
+        Exception: whatever an upcast raises.
     """
     attributes = Attributes.of(message)
+    sent = handler.contracts().get(attributes.version or 0, handler.contract)
+    data = _validate(_payload(message, sent), sent)
     return Event(
-        data=_validate(decode(message.value), handler.contract),
+        data=handler.upcasts.lift(data, handler.contract),
         id=attributes.id or who.event_id,
         source=attributes.source or who.source,
         type=attributes.type or handler.contract.type_name(),
@@ -174,7 +179,7 @@ def _only_type(handlers: Sequence[Handler]) -> str:
 
 
 def _of_version(message: Message, handlers: Sequence[Handler]) -> Handler:
-    by_version = {handler.contract.event_version: handler for handler in handlers}
+    by_version = {version: handler for handler in handlers for version in handler.contracts()}
     said = message.header("ce_dataversion")
     if said is None and len(by_version) == 1:
         return handlers[0]
@@ -187,6 +192,15 @@ def _of_version(message: Message, handlers: Sequence[Handler]) -> Handler:
         f"The message is {handlers[0].contract.type_name()} {found}, and the group handles version "
         f"{known}. Add a handler for it, or send a version that is handled."
     )
+
+
+def _payload(message: Message, contract: type[EventData]) -> Any:
+    value: Any = message.value
+    if message.structured is not None:
+        value = message.structured.data()
+        if not isinstance(value, bytes):
+            return value  # JSON, whatever the format of the topic
+    return topic_format(message.topic).decode(value, message.topic, contract)
 
 
 def _validate(data: Any, contract: type[EventData]) -> EventData:

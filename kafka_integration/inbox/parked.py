@@ -21,7 +21,7 @@ from .job import Bury, Done, Job, Verdict
 from .parked_failures import ParkedFailures, parked_lane
 from .parked_records import record_parked
 from .parked_rows import ParkedRows, is_ready
-from .policy import is_database_outage
+from .policy import is_anothers_fault
 from .store import Identity, storable
 from .waiting import Waiting
 
@@ -72,6 +72,7 @@ class ParkedTries:
 
         Raises:
             DatabaseError: the database is away; nothing is counted.
+            FormatUnavailable: no message of its format can be read for now; nothing is counted.
         """
         fresh = record_parked(
             who,
@@ -101,6 +102,7 @@ class ParkedTries:
         Raises:
             RecordLocked: another consumer is at it.
             DatabaseError: the database is away; nothing is counted.
+            FormatUnavailable: no message of its format can be read for now; nothing is counted.
         """
         lane = parked_lane(job)
         deadline = time.monotonic() + _AT_A_STRETCH
@@ -179,7 +181,7 @@ class ParkedTries:
             if not self._handle(record, committed):
                 return  # someone else was quicker
         except Exception as error:
-            if not committed and is_database_outage(error):
+            if not committed and is_anothers_fault(error):
                 raise
             if not committed:
                 self._failures.settle(job, record, error)

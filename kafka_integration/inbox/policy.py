@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from ..broker.formats import FormatUnavailable
 from ..conf import settings
 from ..database import is_outage
 from ..errors import BrokerError, DeadLetterRefused, MessageError, RecordLocked
@@ -55,6 +56,11 @@ def is_broker_error(error: BaseException) -> bool:
 def is_database_outage(error: BaseException) -> bool:
     """Tell whether the database, not the message, is why something failed."""
     return isinstance(error, RecordLocked) or is_outage(error)
+
+
+def is_anothers_fault(error: BaseException) -> bool:
+    """Tell whether neither message nor handler is why something failed, so that no try counts."""
+    return is_database_outage(error) or isinstance(error, FormatUnavailable)
 
 
 def _or(own: T | None, general: T) -> T:

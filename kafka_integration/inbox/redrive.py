@@ -12,6 +12,7 @@ from itertools import chain
 
 from django.db import models, transaction
 
+from ..broker.formats import FormatUnavailable
 from ..database import is_outage
 from ..errors import UnknownGroup
 from ..events.registry import registry
@@ -75,6 +76,7 @@ def redrive_here(letters: InboxRecordQuerySet) -> Iterator[Step]:
 
     Raises:
         DatabaseError: the database is away; no try is counted.
+        FormatUnavailable: no letter of its format can be read for now; no try is counted.
     """
     done = failed = 0
     for record, share in _each(letters):
@@ -116,7 +118,7 @@ def _handle_here(record: InboxRecord) -> bool | None:
         if committed:
             log.exception("An on_commit hook failed; the effect of letter %d stands.", record.pk)
             return True
-        if is_outage(error):
+        if isinstance(error, FormatUnavailable) or is_outage(error):
             raise
         log.warning(
             "Letter %d failed again: %s", record.pk, described(error), exc_info=worth_showing(error)

@@ -10,6 +10,7 @@ from enum import Enum
 
 from django.db import connections, transaction
 
+from ..broker.formats import FormatUnavailable
 from ..database import is_contention, is_outage
 from ..events.registry import Handler
 from ..models import InboxRecord, InboxStatus
@@ -38,7 +39,7 @@ class Rehearsal:
 
     Args:
         record: the letter; nothing of it was changed.
-        verdict: UNDECIDED where the database, not handler or letter, stood in the way.
+        verdict: UNDECIDED where the database or the Schema Registry stood in the way.
         handler: the function that was called; empty if there is none for it.
         error: exception class, message and place in the project's code; empty if it went well.
         trace: the traceback from the handler on; empty where no code is to blame.
@@ -138,8 +139,9 @@ def _hooks() -> int:
 def _verdict(failed: BaseException | None) -> Verdict:
     if failed is None:
         return Verdict.FINE
-    in_the_way = is_outage(failed) or is_contention(failed) or _is_canceled(failed)
-    return Verdict.UNDECIDED if in_the_way else Verdict.FAILS
+    in_the_way = isinstance(failed, FormatUnavailable) or is_outage(failed)
+    held_up = in_the_way or is_contention(failed) or _is_canceled(failed)
+    return Verdict.UNDECIDED if held_up else Verdict.FAILS
 
 
 def _is_canceled(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from django.utils import timezone
 
+from ..broker.formats import FormatUnavailable
 from ..database import close_connections, is_outage
 from ..errors import BrokerError, DeadLetterRefused
 from ..events.envelope import Message
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 _OUTAGE_BACKOFF = 0.5
 _OUTAGE_MAXIMUM = 30.0
 _DATABASE_AWAY = "The database is away"
+_FORMAT_AWAY = "Its format cannot be used now"
 
 
 class Settler:
@@ -172,15 +174,19 @@ class Settler:
         return job.who
 
     def _outlive(self, job: Job, action: Callable[[], Verdict]) -> Verdict:
-        """Do something in the database; if that is away, it is done again later."""
+        """Do something; if the database or a format is away, it is done again later."""
         try:
             return action()
+        except FormatUnavailable as error:
+            return self._wait(job, _FORMAT_AWAY, error, everybody=True)
         except Exception as error:
             if not is_database_outage(error):
                 raise
             return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))
 
     def _judge(self, job: Job, error: Exception) -> Verdict:
+        if isinstance(error, FormatUnavailable):
+            return self._wait(job, _FORMAT_AWAY, error, everybody=True)
         who = self._name(job)
         if is_database_outage(error):
             return self._wait(job, _DATABASE_AWAY, error, everybody=is_outage(error))

@@ -11,7 +11,7 @@ from .batch import dispatch_all
 from .batch_size import BatchSize
 from .dispatch import Outcome
 from .job import Again, Back, Done, Job, Turns, Verdict
-from .policy import is_database_outage
+from .policy import is_anothers_fault
 from .store import Identity
 from .trace import described
 
@@ -119,7 +119,7 @@ class Sharing:
 
     def _narrow(self, jobs: Sequence[Job], found: Round, error: Exception) -> None:
         lists = any(job.message.topic in self._in_lists for job in jobs)
-        if not lists or is_database_outage(error):
+        if not lists or is_anothers_fault(error):
             self._one_by_one(jobs, found)
         elif isinstance(error, RecordsFailed) and self._believe(error, jobs, found):
             self._try(jobs, found)

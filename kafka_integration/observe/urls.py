@@ -9,7 +9,7 @@ from django.urls import path
 
 from . import views
 
-app_name = "kafka_integration"
+app_name = "kafka_observe"
 
 urlpatterns = [
     path("metrics", views.metrics, name="metrics"),

@@ -9,11 +9,13 @@ from datetime import datetime
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from ..broker.formats import topic_format
 from ..conf import settings
 from ..events.conditions import Change
 from ..events.contract import EventData
 from ..events.envelope import shared_headers
 from ..events.registry import Publication
+from ..events.topics import content_type_of
 from .store import NewEvent, append, lock_all_keys, lock_keys
 
 
@@ -23,7 +25,7 @@ class Occasion:
 
     time: datetime = field(default_factory=timezone.now)
     source: str = field(default_factory=lambda: settings.source)
-    _headers: dict[type[EventData], dict[str, str]] = field(default_factory=dict)
+    _headers: dict[tuple[type[EventData], str], dict[str, str]] = field(default_factory=dict)
 
     def draft(
         self,
@@ -35,16 +37,21 @@ class Occasion:
         extra: Mapping[str, str] | None = None,
         available_at: datetime | None = None,
     ) -> NewEvent:
-        """Return the event that tells of ``data``, with an id of its own."""
-        contract = type(data)
-        headers = None if extra else self._headers.get(contract)
+        """Return the event that tells of ``data``, with an id of its own.
+
+        Raises:
+            FormatRefused, FormatUnavailable, UnusableContract: it cannot be written in the format
+                of its topic.
+        """
+        kind = type(data), content_type_of(topic)
+        headers = None if extra else self._headers.get(kind)
         if headers is None:
-            headers = self._headers_of(contract, extra)
-        value = data.model_dump_json().encode()
+            headers = self._headers_of(*kind, extra)
+        value = topic_format(topic).encode(data, topic)
         return NewEvent(uuid7(), topic, key, value, headers, self.time, available_at, subject)
 
     def _headers_of(
-        self, contract: type[EventData], extra: Mapping[str, str] | None
+        self, contract: type[EventData], content_type: str, extra: Mapping[str, str] | None
     ) -> dict[str, str]:
         headers = shared_headers(
             type=contract.type_name(),
@@ -52,9 +59,10 @@ class Occasion:
             source=self.source,
             time=timezone.make_aware(self.time) if timezone.is_naive(self.time) else self.time,
             extra=extra,
+            content_type=content_type,
         )
         if not extra:
-            self._headers[contract] = headers
+            self._headers[contract, content_type] = headers
         return headers
 
 

@@ -118,7 +118,9 @@ def test_the_wheel_holds_the_app_and_nothing_else(wheel: Path) -> None:
         "management/commands/kafka_relay.py",
         "management/commands/kafka_topics.py",
         "static/kafka_integration/admin.css",
+        "static/kafka_integration/asyncapi.css",
         "templates/admin/kafka_integration/confirmation.html",
+        "templates/kafka_integration/asyncapi.html",
     }
     assert {f"kafka_integration/{name}" for name in needed} <= set(names)
     assert not [name for name in names if "test" in name or name.endswith((".pyc", ".sqlite3"))]

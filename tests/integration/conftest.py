@@ -69,8 +69,8 @@ def kafka_admin(broker: str) -> AdminClient:
 def make_topic(kafka_admin: AdminClient) -> Callable[..., str]:
     """Make a new event topic with its dead-letter topic; returns its name."""
 
-    def make(partitions: int = 3, **config: str) -> str:
-        topic = f"test.t{uuid.uuid4().hex[:12]}.json"
+    def make(partitions: int = 3, format: str = "json", **config: str) -> str:
+        topic = f"test.t{uuid.uuid4().hex[:12]}.{format}"
         named = {name.replace("_", "."): value for name, value in config.items()}
         wanted = [
             NewTopic(topic, partitions, 1, config=named),

@@ -193,3 +193,24 @@ def test_a_topic_that_keeps_messages_for_ever_outlives_every_memory(topics: Path
     [message] = found()
     assert message.id == "kafka.W002"
     assert "for ever" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("topic", "url", "word"),
+    [
+        ("a.b.avro", "", "Set KAFKA_SCHEMA_REGISTRY_URL"),
+        ("a.b.protobuf", "mock://", "GroupCreated has no Protobuf message"),
+        ("a.b.avro", "mock://", ""),
+        ("a.b.json", "", ""),
+    ],
+)
+def test_a_format_that_cannot_be_used_is_told_at_the_start(
+    settings: Settings, topic: str, url: str, word: str
+) -> None:
+    settings.KAFKA_SCHEMA_REGISTRY_URL = url
+    settings.KAFKA_TOPICS_FILE = ""
+    publish_to(topic)
+    handle(topic)
+    problems = [message.msg for message in found() if message.id == "kafka.E005"]
+    assert len(problems) == bool(word)
+    assert word in "".join(problems)

@@ -22,7 +22,7 @@ def test_a_good_name_is_returned(name: str) -> None:
         ("campaign.status-changed.json", "'status-changed' is not a lower case word"),
         ("campaign..json", "'' is not a lower case word"),
         ("campaign.1st.json", "'1st' is not a lower case word"),
-        ("campaign.created.xml", "the format 'xml' is none of json"),
+        ("campaign.created.xml", "the format 'xml' is none of json, avro, protobuf"),
         ("campaign." + "x" * 240 + ".json", "longer than Kafka's 249"),
         ("", "1 parts where three"),
     ],

@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from kafka_integration import Event
 from kafka_integration.broker.assignment import Taken
+from kafka_integration.broker.formats import FormatUnavailable
 from kafka_integration.events.envelope import Message
 from kafka_integration.events.registry import Handler
 from kafka_integration.inbox.dead_letters import DeadLetters
@@ -272,12 +273,13 @@ class TestOrder:
         assert lane.turn() == [(1, Outcome.DEAD)]
         assert lane.letters.sent[0][1].reason == "time-exhausted"
 
-    def test_an_outage_counts_no_attempt(self) -> None:
+    @pytest.mark.parametrize("error", [outage(), FormatUnavailable("The registry is away.")])
+    def test_an_outage_counts_no_attempt(self, error: Exception) -> None:
         frail = Frail(1)
         lane = Lane(handler(frail))
         lane.comes(numbered(1)[0])
         time_passes()
-        frail.error = outage()
+        frail.error = error
         parked = Parked(lane_of(message(), "key"))
         job = Job(Taken(message(), 0), "any", lambda: "", parked=parked)
         verdict = lane.settler.handle(job)

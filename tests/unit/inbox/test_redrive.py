@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from kafka_integration import Event
+from kafka_integration.broker.formats import FormatUnavailable
 from kafka_integration.errors import UnknownGroup
 from kafka_integration.events.registry import Handler, Registry, registry
 from kafka_integration.inbox.dispatch import Outcome, dispatch
@@ -131,14 +132,17 @@ class TestHere:
         record.retry()
         assert list(redrive_here(everything)) == [Step(0, 0, 1.0)]
 
-    def test_an_outage_counts_no_try(self) -> None:
+    @pytest.mark.parametrize(
+        "error", [OperationalError("database is locked"), FormatUnavailable("No registry.")]
+    )
+    def test_an_outage_counts_no_try(self, error: Exception) -> None:
         def lost(event: Event[Any]) -> None:
             effect(event)
-            raise OperationalError("database is locked")
+            raise error
 
         registry.handlers.append(handler(lost))
         record = dead(message())
-        with pytest.raises(OperationalError):
+        with pytest.raises(type(error)):
             list(redrive_here(InboxRecord.objects.dead()))
         record.refresh_from_db()
         assert (record.status, record.attempts, effects()) == (InboxStatus.DEAD, 3, 0)

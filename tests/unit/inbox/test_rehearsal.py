@@ -11,6 +11,7 @@ from django.db import OperationalError, connection, transaction
 from pytest_django import Settings
 
 from kafka_integration import Event, publish
+from kafka_integration.broker.formats import FormatUnavailable
 from kafka_integration.events.registry import Registry, registry
 from kafka_integration.inbox.rehearsal import Rehearsal, Verdict, rehearse
 from kafka_integration.models import InboxRecord, InboxStatus, OutboxEvent
@@ -117,9 +118,12 @@ def test_misuse_fails_and_harms_nothing(function: Function) -> None:
     assert InboxRecord.objects.dead().count() == 2
 
 
-def test_a_database_in_the_way_is_no_answer() -> None:
+@pytest.mark.parametrize(
+    "error", [OperationalError("database is locked"), FormatUnavailable("The registry is away.")]
+)
+def test_an_outage_in_the_way_is_no_answer(error: Exception) -> None:
     def late(event: Event[Any]) -> None:
-        raise OperationalError("database is locked")
+        raise error
 
     assert tried(late).verdict is Verdict.UNDECIDED
 

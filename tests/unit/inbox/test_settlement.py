@@ -15,6 +15,7 @@ from django.db import OperationalError
 
 from kafka_integration import Event
 from kafka_integration.broker.assignment import Taken
+from kafka_integration.broker.formats import FormatUnavailable
 from kafka_integration.errors import (
     BrokerUnavailable,
     DeadLetterRefused,
@@ -310,6 +311,15 @@ def test_of_a_batch_that_fails_only_the_guilty_is_tried_again_and_its_lane_waits
     assert road.settler.batch_size.value < before
     offsets = InboxRecord.objects.values_list("offset", flat=True)
     assert sorted(offsets) == [0, 3]
+
+
+def test_a_format_that_cannot_be_read_now_counts_no_attempt_and_stops_everybody() -> None:
+    failing = Failing(*[FormatUnavailable("The registry is away.") for _ in range(5)])
+    road = Road(handler(failing, attempts=2))
+    assert road.settle(message()) is Outcome.HANDLED
+    assert road.letters.sent == []
+    assert InboxRecord.objects.get().attempts == 1
+    assert all(again.everybody and again.error is None for again in road.agains)
 
 
 def test_in_an_outage_the_rest_of_a_batch_does_not_run() -> None:

@@ -10,6 +10,7 @@ from django.db import transaction
 from pytest_django import Settings
 
 from kafka_integration import Event, RecordsFailed
+from kafka_integration.broker.formats import FormatUnavailable
 from kafka_integration.inbox.dispatch import Outcome
 from kafka_integration.inbox.job import Again, Back, Bury, Done, Job, Verdict
 from kafka_integration.models import InboxRecord
@@ -184,6 +185,12 @@ def test_in_an_outage_nobody_is_looked_for(handle: Handle) -> None:
     _, verdicts = handle(bulk, *"abcd")
     assert bulk.calls == [[0, 1, 2, 3], [0], [1], [2], [3]]
     assert kinds(verdicts) == [Done, Done, Done, Again]
+
+
+def test_while_no_format_can_be_read_nobody_is_looked_for(handle: Handle) -> None:
+    bulk = Bulk(3, error=FormatUnavailable("The registry is away."))
+    handle(bulk, *"abcd")
+    assert bulk.calls == [[0, 1, 2, 3], [0], [1], [2], [3]]
 
 
 def test_a_hook_is_refused(handle: Handle) -> None:

@@ -14,9 +14,10 @@ from django.core import serializers
 from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.signals import post_save
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from kafka_integration import Change, EventData, created, publish, publishes, satisfies
+from kafka_integration.broker.formats import FormatUnavailable
 from kafka_integration.errors import (
     EventTooLarge,
     NotAnEvent,
@@ -391,3 +392,26 @@ def test_a_key_of_any_kind_becomes_text(db: None, key: object) -> None:
         capture.connect()
         change = Change("created", Sample(lane="a"), {})
         assert registry.publications[0].key_for(change) == str(key)
+
+
+def test_a_value_is_written_in_the_format_of_its_topic(db: None, settings: Settings) -> None:
+    settings.KAFKA_SCHEMA_REGISTRY_URL = "mock://capture"
+    settings.KAFKA_TOPICS_FILE = ""
+    with transaction.atomic():
+        publish(Note(text="hello"), topic="note.written.avro", key=1)
+        publish(Note(text="hello"), topic="note.written.json", key=1)
+    avro, plain = OutboxEvent.objects.order_by("pk")
+    assert avro.headers["content-type"] == "application/avro"
+    assert bytes(avro.value) == b"\x00\x00\x00\x00\x01\x0ahello"
+    assert plain.headers["content-type"] == "application/json"
+    assert bytes(plain.value) == b'{"text":"hello"}'
+
+
+def test_without_the_registry_nothing_is_saved(campaign: Campaign, settings: Settings) -> None:
+    settings.KAFKA_SCHEMA_REGISTRY_URL = "http://127.0.0.1:1"
+    settings.KAFKA_TOPICS_FILE = ""
+    with pytest.raises(FormatUnavailable), transaction.atomic():
+        Campaign.objects.filter(pk=campaign.pk).update(description="x")
+        publish(Note(text="hello"), topic="note.gone.avro", key=1)
+    campaign.refresh_from_db()
+    assert campaign.description == ""
