@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
-from django.db import OperationalError, connections
+from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -127,9 +127,17 @@ def record_dead(
 
 
 def add(record: InboxRecord, using: str) -> bool:
-    """Insert a record; return whether the group had none of that identity yet."""
+    """Insert a record; return whether the group had none of that identity yet.
+
+    Raises:
+        RecordLocked: another transaction has been at it for more than five seconds.
+    """
     connection = connections[using]
-    with connection.cursor() as cursor:
+    with (
+        transaction.atomic(using=using),
+        connection.cursor() as cursor,
+        _bounded_wait(connection, cursor, record),
+    ):
         return _insert(connection, cursor, record)
 
 
