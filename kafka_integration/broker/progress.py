@@ -25,7 +25,13 @@ from confluent_kafka.admin import (
 )
 
 from ..conf import settings
-from ..errors import BrokerError, BrokerUnavailable, ConfigurationError, TopicMissing
+from ..errors import (
+    BrokerError,
+    BrokerUnavailable,
+    ConfigurationError,
+    ProducerFailed,
+    TopicMissing,
+)
 from .admin_client import BoundedAdminClient
 from .config import explain
 from .reading import connect
@@ -221,6 +227,9 @@ def _offset(message: KafkaMessage) -> int:
 
 
 def _value(answer: ListOffsetsResultInfo | BrokerError) -> ListOffsetsResultInfo:
+    if isinstance(answer, ProducerFailed):
+        # So far only "no leaders found" by the client itself, while Kafka starts.
+        raise BrokerUnavailable(settings.broker, answer.reason)
     if isinstance(answer, BrokerError):
         raise answer
     return answer

@@ -9,7 +9,12 @@ import pytest
 
 from kafka_integration.broker import progress
 from kafka_integration.broker.progress import ProgressTopic, _read_up_to, record_of
-from kafka_integration.errors import ConfigurationError
+from kafka_integration.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    ProducerFailed,
+    TopicRefused,
+)
 
 
 @pytest.fixture
@@ -91,3 +96,16 @@ def test_who_waits_for_too_long_is_told_once_what_it_may_be(
 
 def test_patience_ends_when_the_relay_must_not_go_on() -> None:
     assert not progress._Patience(lambda: False).goes_on()
+
+
+def test_what_only_the_client_could_not_find_out_is_worth_waiting_for() -> None:
+    found = progress._value(_ends_are(SimpleNamespace(offset=7)))
+    assert found.offset == 7
+    with pytest.raises(BrokerUnavailable, match="No leaders found"):
+        progress._value(_ends_are(ProducerFailed("No leaders found")))
+    with pytest.raises(TopicRefused):
+        progress._value(_ends_are(TopicRefused("progress", "broker")))
+
+
+def _ends_are(answer: object) -> Any:
+    return answer
