@@ -91,7 +91,8 @@ def test_exactly_once_it_is_found_too(
     while codes[-1] == -signal.SIGKILL and len(codes) < 10:
         codes.append(deadly_relay(exactly.env))
 
-    assert codes == [-signal.SIGKILL] * 5 + [0]
+    # One more where its key has a shard together with others, and it was first tried among them.
+    assert codes in ([-signal.SIGKILL] * 5 + [0], [-signal.SIGKILL] * 6 + [0])
     assert OutboxHold.objects.get().key == DEADLY
     first, second = OutboxQueue.objects.order_by("position")
     assert (first.attempts, "3 relays died" in first.last_error) == (3, True)
