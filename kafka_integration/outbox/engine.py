@@ -31,6 +31,9 @@ class Engine(Protocol):
     def round(self) -> int:
         """Publish one batch from beginning to end; return how many events went out."""
 
+    def look_again(self) -> None:
+        """Take note that events were committed just now."""
+
     def settle(self) -> int:
         """Bring what is under way to its end and begin nothing; return how many went out."""
 

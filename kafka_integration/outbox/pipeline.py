@@ -133,6 +133,10 @@ class Pipeline:
             self.restart()  # they were passed
             raise
 
+    def look_again(self) -> None:
+        """Take note that events were committed just now."""
+        self._ahead.look_again()
+
     def settle(self) -> int:
         """Let all that is under way be answered and recorded; return how many events went out."""
         before = self.published

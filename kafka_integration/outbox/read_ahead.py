@@ -45,6 +45,10 @@ class ReadAhead:
             self._thread = self._thread or Background("outbox-reader")
             self._reads.append(self._thread.submit(self._read))
 
+    def look_again(self) -> None:
+        """Read at the next :meth:`look`, however short ago the last one found no more."""
+        self._next_look = 0.0
+
     def take(self, seconds: float) -> list[QueueRow]:
         """Return the next batch; nothing if it is not there after ``seconds``.
 

@@ -165,7 +165,8 @@ class Relay:
             self._pause(pause)
 
     def _pause(self, seconds: float) -> None:
-        self._heard.wait(seconds)
+        if self._heard.wait(seconds):
+            self._engine.look_again()
         self._heard.clear()
 
     def _tidy(self) -> None:

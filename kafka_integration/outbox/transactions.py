@@ -102,6 +102,9 @@ class Transactions:
             out = self.advance()
         return out
 
+    def look_again(self) -> None:
+        """Take note that events were committed just now: it looks with every round anyway."""
+
     def settle(self) -> int:
         """Finish what is under way, and begin nothing; return how many events went out.
 
