@@ -16,6 +16,7 @@ from .folder import Folder
 from .state import Record, State
 
 ATTEMPTS = 3
+PORT_SECONDS = 5.0
 
 
 class Service(ABC):
@@ -114,8 +115,12 @@ class Service(ABC):
         if not record.prepared:
             self._log.unlink(missing_ok=True)
             self._prepare(record)
-        if not all(ports.is_free(port) for port in record.ports):
-            record.ports = ports.free_ports(self.port_count)
+        if not ports.become_free(record.ports, PORT_SECONDS):
+            taken, record.ports = record.ports, ports.free_ports(self.port_count)
+            process.progress(
+                f"{self.name} listens on {record.ports} now: another program has taken one of "
+                f"{taken}. Clients need its new address"
+            )
         record.pid, record.started = process.spawn(self.command(record), self._log)
         self.state.put(record)
         return record

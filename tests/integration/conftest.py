@@ -41,6 +41,13 @@ def real_services() -> None:
         pytest.fail("DATABASE_URL must name a PostgreSQL: run 'make test'.", pytrace=False)
 
 
+_AT_WORK = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND backend_type = 'client backend' AND state <> 'idle'
+"""
+
+
 @dataclass(frozen=True)
 class Record:
     """One record as an independent reader saw it."""
@@ -228,6 +235,22 @@ def start(
         if process.poll() is None:
             process.kill()
         process.communicate()
+    if started:
+        _wait_for_sessions_of_the_dead()
+
+
+def _wait_for_sessions_of_the_dead(seconds: float = 30.0) -> None:
+    """Let PostgreSQL finish what killed processes had asked for.
+
+    A statement of theirs that takes its locks while the tables are emptied is a deadlock.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(_AT_WORK)
+            if cursor.fetchone() == (0,):
+                return
+        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -79,8 +79,10 @@ def test_two_relays_lose_nothing_and_keep_order_whatever_dies(
     eventually(lambda: hold(pool, restarted, stopped), 60, "it took back what it had held")
     go_on(eventually, writers, restarted, stopped)
 
+    address = pool.url("pgbouncer")
     pool.services.stop("pgbouncer", signal.SIGKILL)
     pool.services.start("pgbouncer")
+    assert pool.url("pgbouncer") == address
     go_on(eventually, writers, restarted, stopped)
 
     assert stopped.end(signal.SIGTERM, 60) == 0, "".join(stopped.lines)
