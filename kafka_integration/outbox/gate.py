@@ -26,10 +26,12 @@ class TopicGate:
 
     Args:
         say: is told why a topic is closed.
+        patience: seconds that one answer of Kafka may take.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], patience: float = _PATIENCE) -> None:
         self._say = say
+        self._patience = patience
         self._admin: TopicAdmin | None = None
         self._known: set[str] = set()
         self._closed: dict[str, tuple[float, BrokerError]] = {}
@@ -121,5 +123,5 @@ class TopicGate:
 
     def _ask(self) -> TopicAdmin:
         if self._admin is None:
-            self._admin = TopicAdmin(_PATIENCE)
+            self._admin = TopicAdmin(self._patience)
         return self._admin

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 _SHORTEST_PAUSE = 0.005
 _SWIFT_SECONDS = 5.0
 _CLOSED_PAUSE = 1.0
+_PATIENCE = 3.0
 _TIDY_EVERY = 5.0
 
 
@@ -76,7 +77,7 @@ class Relay:
         _require_above_zero("A lease's time", seconds, "KAFKA_RELAY_LEASE_SECONDS")
         self.leases = Leases(using, seconds)
         self._watch = Watch(using, self.leases, type(self))
-        self._gate = TopicGate(self._watch.say)
+        self._gate = TopicGate(self._watch.say, self._watch.bounded(_PATIENCE))
         cluster = ClusterGuard(using, adopt=adopt_cluster)
         self._elsewhere = Elsewhere(using, self.leases.seconds + 1)
         exactly = settings.relay_exactly_once if exactly_once is None else exactly_once

@@ -91,7 +91,14 @@ class Watch:
     def wait(self, reason: str, seconds: float | None = None) -> None:
         """Say why we wait, and do so, for a second if nothing is said, or until we are stopped."""
         self.say(reason)
-        self.stopping.wait(_OUTAGE_PAUSE if seconds is None else seconds)
+        self.stopping.wait(self.bounded(_OUTAGE_PAUSE) if seconds is None else seconds)
+
+    def bounded(self, seconds: float) -> float:
+        """Return how long a wait for something that is away may take: a sixth of a lease at most.
+
+        Two such waits may follow each other, and the leases must be renewed in time after them.
+        """
+        return min(seconds, self.leases.seconds / 6)
 
     def say(self, reason: str) -> None:
         """Tell whoever listens why we wait."""

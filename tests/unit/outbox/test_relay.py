@@ -274,6 +274,25 @@ def test_an_outage_is_waited_out(
     assert not OutboxQueue.objects.exists()
 
 
+@pytest.mark.parametrize(("lease", "answer", "pause"), [(15.0, 2.5, 1.0), (3.0, 0.5, 0.5)])
+def test_what_is_away_is_waited_for_less_than_a_lease_lasts(
+    monkeypatch: pytest.MonkeyPatch, lease: float, answer: float, pause: float
+) -> None:
+    asked: list[float] = []
+
+    def connect(seconds: float) -> FakeAdmin:
+        asked.append(seconds)
+        return FakeAdmin()
+
+    monkeypatch.setattr(gate, "TopicAdmin", connect)
+    monkeypatch.setattr(watch, "_OUTAGE_PAUSE", 1.0)
+    relay = Relay(lease_seconds=lease)
+    monkeypatch.setattr(relay._watch.stopping, "wait", asked.append)
+    relay._gate.lets_through(TOPIC)
+    relay._watch.wait("Kafka is away")
+    assert asked == [answer, pause]
+
+
 def test_a_failed_producer_is_made_anew(kafka: FakeKafka, queued: Queued, said: list[str]) -> None:
     queued("a", "b")
     failures = iter([ProducerFailed("fenced"), ProducerFailed("fenced")])
